@@ -1,0 +1,83 @@
+"""What a data set says of itself.
+
+A `Spec` travels with every data set, into the run directory and back. Recipes read it and nothing else, so
+that a system can be built without touching the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+Kind = Literal["binary", "unit", "real", "count", "categorical"]
+"""binary: {0, 1}. unit: [0, 1]. real: any finite number. count: 0, 1, 2, ... categorical: 0 .. levels-1."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Description of one datum `x` and of the set it comes from.
+
+    Args:
+        name: the name of the data set.
+        shape: event shape of `x`: (channels, height, width) for images, (columns,) for tables.
+        kind: the values that `x` can take; the default likelihood follows from it.
+        size: number of training data.
+        levels: number of equally spaced values when a `unit` set is quantised (256 for 8 bit), or the number
+            of classes of a `categorical` one.
+        classes: number of classes of the label `y` (0 .. classes-1), if there is one.
+        context: event shape of the condition `c` that comes with every datum, if there is one.
+        columns: names of the columns of a table.
+        factors: ground-truth factor name -> number of values, in the order of the label columns.
+        note: what was done to the original values, in words for people.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Kind
+    size: int
+    levels: int | None = None
+    classes: int | None = None
+    context: tuple[int, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    factors: dict[str, int] | None = field(default=None)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"`kind` is {self.kind!r}; expected one of {', '.join(get_args(Kind))}")
+        if not self.shape or any(n < 1 for n in self.shape):
+            raise ValueError(f"`shape` is {self.shape}; expected one or more positive sizes")
+        if self.kind == "categorical" and (self.levels is None or self.levels < 2):
+            raise ValueError(f"a categorical set needs `levels` >= 2; got {self.levels}")
+
+    @property
+    def dimensions(self) -> int:
+        """Number of elements D of one datum."""
+        product = 1
+        for n in self.shape:
+            product *= n
+        return product
+
+    @property
+    def is_image(self) -> bool:
+        """Whether one datum is (channels, height, width) with one or three channels."""
+        return len(self.shape) == 3 and self.shape[0] in (1, 3)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `Spec.from_json` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Spec:
+        """Rebuild a spec; unknown or missing names raise `ValueError`."""
+        known = {f.name for f in fields(cls)}
+        if unknown := set(record) - known:
+            raise ValueError(f"a data spec has no {', '.join(sorted(unknown))}")
+        values = dict(record)
+        for name in ("shape", "context", "columns"):
+            if values.get(name) is not None:
+                values[name] = tuple(values[name])
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"incomplete data spec: {error}") from None
