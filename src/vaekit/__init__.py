@@ -1,0 +1,1 @@
+"""Variational autoencoders, correctly, in one place."""

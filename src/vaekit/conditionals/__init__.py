@@ -1,0 +1,35 @@
+"""Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
+
+from vaekit.conditionals.deterministic import Deterministic
+from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
+from vaekit.conditionals.likelihoods import (
+    Bernoulli,
+    Categorical,
+    ContinuousBernoulli,
+    DiscretisedLogistic,
+    Laplace,
+    Poisson,
+)
+from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
+from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "CholeskyGaussian",
+    "ContinuousBernoulli",
+    "Deterministic",
+    "DiscretisedLogistic",
+    "FixedGaussian",
+    "Gaussian",
+    "GaussianMixture",
+    "Laplace",
+    "LearnedGaussian",
+    "LowRankGaussian",
+    "OptimalGaussian",
+    "PixelGaussian",
+    "Poisson",
+    "RankOneGaussian",
+    "SharedGaussian",
+    "StandardGaussian",
+]

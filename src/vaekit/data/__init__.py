@@ -1,0 +1,1 @@
+"""Data: specs, arrays, streams, catalogued sets."""

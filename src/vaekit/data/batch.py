@@ -1,0 +1,132 @@
+"""Batches, the protocol that every source of them follows, and the random numbers behind them.
+
+The content of batch number i is a pure function of the data, the size, the seed, the epoch and i: the order is a
+permutation seeded by (seed, epoch), and randomness of the data is seeded by (seed, epoch, i). Neither depends on
+what was drawn before, so a run that stops in the middle of an epoch continues exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from vaekit.data.spec import Spec
+
+Batch = dict[str, Tensor]
+"""`x` (B, *shape) float32; where there are any: labels `y` (B,) int64, conditions `c` (B, *context) float32, ground
+truth `factors` (B, F) int64."""
+
+
+@runtime_checkable
+class Data(Protocol):
+    """What the trainer and the metrics need of a data set."""
+
+    spec: Spec
+
+    def __len__(self) -> int:
+        """Number of data."""
+
+    def batches(
+        self,
+        size: int,
+        *,
+        seed: int,
+        epoch: int = 0,
+        start: int = 0,
+        shuffle: bool = True,
+        device: torch.device | str = "cpu",
+    ) -> Iterator[Batch]:
+        """One epoch of batches; the last may be smaller, none is dropped.
+
+        Args:
+            size: number of data per batch, B.
+            seed: of the order and of the randomness in the data (dynamic binarisation).
+            epoch: number of the epoch; another epoch has another order.
+            start: number of batches to leave out at the beginning, without producing them.
+            shuffle: a seeded permutation, or the order of the data.
+            device: where the batches go. The order is the same everywhere; dynamic binarisation uses the
+                device's own generator, so its draws differ between kinds of devices.
+        """
+
+    def take(self, index: Tensor | Sequence[int], *, seed: int = 0) -> Batch:
+        """The data of the given numbers, in this order, on the device of the data."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training, validation and test data of one set."""
+
+    train: Data
+    valid: Data
+    test: Data
+
+    @property
+    def spec(self) -> Spec:
+        """What the training data say of themselves."""
+        return self.train.spec
+
+
+def mix(*numbers: int) -> int:
+    """One well-spread seed in 0..2^63-1 from several integers (splitmix64 steps)."""
+    state = 0
+    for number in numbers:
+        state = (state ^ (number & 0xFFFFFFFFFFFFFFFF)) + 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ state >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    # torch's CPU generator looks at the low 32 bits only: fold the high ones in.
+    return (state ^ state >> 32) & 0x7FFFFFFFFFFFFFFF
+
+
+_ORDER, _NOISE, _TAKE = 1, 2, 3  # keep the streams of one seed apart
+
+
+def epoch_order(count: int, *, seed: int, epoch: int) -> Tensor:
+    """The permutation of one epoch: (count,) int64, on the CPU."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(mix(_ORDER, seed, epoch)))
+
+
+def noise_seed(seed: int, epoch: int, number: int) -> int:
+    """Seed of the randomness in batch `number`."""
+    return mix(_NOISE, seed, epoch, number)
+
+
+def take_seed(seed: int) -> int:
+    """Seed of the randomness in `take`."""
+    return mix(_TAKE, seed)
+
+
+def batch_count(count: int, size: int, start: int) -> range:
+    """Numbers of the batches from `start` on.
+
+    Raises:
+        ValueError: unless `size` is positive and `start` is not negative.
+    """
+    if size < 1:
+        raise ValueError(f"`size` is {size}; expected a batch size of 1 or more")
+    if start < 0:
+        raise ValueError(f"`start` is {start}; expected a number of batches to leave out, 0 or more")
+    return range(start, -(-count // size))
+
+
+def checked_index(index: Tensor | Sequence[int], count: int) -> Tensor:
+    """`index` as (B,) int64, checked against the number of data.
+
+    Raises:
+        TypeError: if the index is not one row of integers.
+        IndexError: for a number outside 0..count-1.
+    """
+    numbers = torch.as_tensor(index)
+    if numbers.numel() == 0:
+        numbers = numbers.long()
+    if numbers.ndim != 1 or numbers.is_floating_point() or numbers.dtype == torch.bool:
+        raise TypeError(f"`index` is {tuple(numbers.shape)} of {numbers.dtype}; expected integers, (B,)")
+    numbers = numbers.long()
+    if numbers.numel() and not (0 <= int(numbers.min()) and int(numbers.max()) < count):
+        wrong = int(numbers[(numbers < 0) | (numbers >= count)][0])
+        raise IndexError(f"`index` holds {wrong}, but there are {count} data: expected 0..{count - 1}")
+    return numbers

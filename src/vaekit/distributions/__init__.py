@@ -1,0 +1,29 @@
+"""Distributions that torch lacks, or that it makes too slowly for a training step."""
+
+from vaekit.distributions.bernoulli import Bernoulli, ContinuousBernoulli
+from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankOnePrecisionNormal
+from vaekit.distributions.lean import Lean, detached, sum_event
+from vaekit.distributions.mixture import Mixture
+from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
+from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "CholeskyNormal",
+    "ContinuousBernoulli",
+    "DiagonalNormal",
+    "DiscretisedLogistic",
+    "Laplace",
+    "Lean",
+    "LowRankNormal",
+    "Mixture",
+    "PointMass",
+    "Poisson",
+    "PooledNormal",
+    "RankOnePrecisionNormal",
+    "StandardNormal",
+    "detached",
+    "kl_per_dimension",
+    "sum_event",
+]

@@ -1,0 +1,153 @@
+"""Likelihoods on {0, 1} and on [0, 1], parametrised by logits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vaekit.distributions.lean import Lean, SampleShape, sum_event
+
+
+def logit_log_prob(value: Tensor, logits: Tensor, event_dims: int) -> Tensor:
+    """sum_d [x_d l_d - softplus(l_d)]: (*sample, *batch), nats."""
+    if value.shape == logits.shape:
+        loss = functional.binary_cross_entropy_with_logits(logits, value, reduction="none")
+        return -sum_event(loss, event_dims)
+    # one datum against many draws: the product is a matrix product, not an elementwise one
+    flat_value, flat_logits = value.flatten(-event_dims), logits.flatten(-event_dims)
+    linear = torch.einsum("...d,...d->...", flat_logits, flat_value)
+    return linear - functional.softplus(flat_logits).sum(-1)
+
+
+class Bernoulli(Lean):
+    """Independent coins: log p(x) = sum_d [x_d l_d - softplus(l_d)], x in {0, 1}.
+
+    Args:
+        logits: l, (*batch, *event).
+        event_dims: number of event axes at the end of `logits`.
+
+    Warning:
+        On values between 0 and 1 this is not a density: use `ContinuousBernoulli`.
+    """
+
+    has_rsample = False
+
+    def __init__(self, logits: Tensor, event_dims: int = 1) -> None:
+        super().__init__(event_dims)
+        self.logits = logits
+
+    @property
+    def shape(self) -> torch.Size:
+        """(*batch, *event)."""
+        return self.logits.shape
+
+    @property
+    def mean(self) -> Tensor:
+        """sigmoid(l)."""
+        return self.logits.sigmoid()
+
+    @property
+    def mode(self) -> Tensor:
+        """1 where the probability is above one half."""
+        return (self.logits > 0).to(self.logits.dtype)
+
+    @property
+    def variance(self) -> Tensor:
+        """p (1 - p)."""
+        mean = self.mean
+        return mean * (1 - mean)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: SampleShape = ()) -> Tensor:
+        """Zeros and ones."""
+        return torch.bernoulli(self.mean.expand(self._extended_shape(sample_shape)))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """(*sample, *batch), nats."""
+        return logit_log_prob(value, self.logits, self.event_dims)
+
+    def entropy(self) -> Tensor:
+        """sum_d [softplus(l_d) - l_d sigmoid(l_d)]."""
+        values = functional.softplus(self.logits) - self.logits * self.mean
+        return sum_event(values, self.event_dims)
+
+
+class ContinuousBernoulli(Lean):
+    """A density on [0, 1] (Loaiza-Ganem and Cunningham 2019, arXiv 1907.06845).
+
+    log p(x) = sum_d [x_d l_d - softplus(l_d) + ln C(lambda_d)],  lambda = sigmoid(l),
+    C = 2 atanh(1 - 2 lambda) / (1 - 2 lambda) = l / tanh(l / 2), with C = 2 at l = 0.
+
+    The mean is not lambda: `mean` gives lambda / (2 lambda - 1) + 1 / (2 atanh(1 - 2 lambda)).
+
+    Args:
+        logits: l, (*batch, *event).
+        event_dims: number of event axes at the end of `logits`.
+    """
+
+    _near = 0.1  # |l| below which the series are used; their first neglected term is then under 1e-9
+
+    def __init__(self, logits: Tensor, event_dims: int = 1) -> None:
+        super().__init__(event_dims)
+        self.logits = logits
+
+    @property
+    def shape(self) -> torch.Size:
+        """(*batch, *event)."""
+        return self.logits.shape
+
+    def _apart(self, near: float) -> tuple[Tensor, Tensor]:
+        """Where the closed form is safe, and logits that are safe everywhere."""
+        far = self.logits.abs() > near
+        return far, torch.where(far, self.logits, torch.ones_like(self.logits))
+
+    def log_normaliser(self) -> Tensor:
+        """ln C, elementwise.
+
+        With l = logit(lambda): 1 - 2 lambda = -tanh(l / 2) and 2 atanh(1 - 2 lambda) = -l, so
+        C = l / tanh(l / 2), even in l, and ln C = ln 2 + l^2 / 12 - 7 l^4 / 1440 + ... near 0.
+        """
+        far, safe = self._apart(self._near)
+        exact = (safe / (0.5 * safe).tanh()).log()
+        square = self.logits.square()
+        series = 0.6931471805599453 + square * (1 / 12 - square * (7 / 1440))
+        return torch.where(far, exact, series)
+
+    @property
+    def mean(self) -> Tensor:
+        """E[x] = 1 / (1 - e^-l) - 1 / l, elementwise; 1/2 + l/12 - l^3/720 near 0."""
+        far, safe = self._apart(self._near)
+        exact = 1 / (-torch.expm1(-safe)) - 1 / safe
+        series = 0.5 + self.logits / 12 - self.logits**3 / 720 + self.logits**5 / 30240
+        return torch.where(far, exact, series)
+
+    @property
+    def mode(self) -> Tensor:
+        """The density is monotone: its mode is at one of the two ends."""
+        return (self.logits > 0).to(self.logits.dtype)
+
+    @property
+    def variance(self) -> Tensor:
+        """Var[x] = 1/l^2 - 1/(4 sinh^2(l/2)), elementwise; 1/12 - l^2/240 near 0."""
+        far, safe = self._apart(self._near)
+        exact = safe.square().reciprocal() - 0.25 / (0.5 * safe.clamp(-80, 80)).sinh().square()
+        series = 1 / 12 - self.logits.square() / 240 + self.logits**4 / 6048
+        return torch.where(far, exact, series)
+
+    def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
+        """Inverse distribution function of a uniform u: ln(1 + u (e^l - 1)) / l."""
+        shape = self._extended_shape(sample_shape)
+        u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
+        far, safe = self._apart(0.01)  # the series below is of first order only
+        # for l > 0: [l + ln(u + (1 - u) e^-l)] / l, which cannot overflow; mirrored for l < 0
+        size = safe.abs()
+        upper = (size + torch.log(u + (1 - u) * (-size).exp())) / size
+        exact = torch.where(safe > 0, upper, 1 - upper)
+        series = u + 0.5 * self.logits * u * (1 - u)
+        return torch.where(far, exact, series).clamp(0, 1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """(*sample, *batch), nats."""
+        coins = logit_log_prob(value, self.logits, self.event_dims)
+        return coins + sum_event(self.log_normaliser(), self.event_dims)

@@ -1,0 +1,100 @@
+"""The abstract parent of vaekit's own distributions: `torch.distributions` without its overhead."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+SampleShape = torch.Size | list[int] | tuple[int, ...]
+D = TypeVar("D", bound=Distribution)
+
+
+def sum_event(values: Tensor, event_dims: int) -> Tensor:
+    """Sum over the last `event_dims` axes: (*batch, *event) -> (*batch)."""
+    if event_dims == 1:
+        return values.sum(-1)
+    return values.flatten(-event_dims).sum(-1) if event_dims else values
+
+
+def detached(distribution: D) -> D:
+    """The same distribution with its parameters cut off from the graph (`sg[phi]` in the papers).
+
+    A value passed to its `log_prob` still carries gradients; the parameters do not. Components that are
+    distributions themselves are cut off too.
+    """
+    frozen = copy.copy(distribution)
+    for name, value in vars(distribution).items():
+        if isinstance(value, Tensor):
+            setattr(frozen, name, value.detach())
+        elif isinstance(value, Distribution):
+            setattr(frozen, name, detached(value))
+    if isinstance(frozen, Lean):
+        frozen.forget()
+    return frozen
+
+
+class Lean(Distribution, ABC):
+    """A distribution that lives for one training step: no argument checks, no eager broadcasting.
+
+    Shapes: parameters broadcast to (*batch, *event); `log_prob` takes (*sample, *batch, *event) and returns
+    (*sample, *batch), in nats, summed over the event axes.
+
+    A member defines `shape` (batch and event shape in one), `log_prob`, and `rsample` or `sample`.
+    """
+
+    has_rsample = True
+    arg_constraints = {}  # noqa: RUF012  (torch declares it as a plain class attribute)
+    _validate_args = False
+
+    def __init__(self, event_dims: int) -> None:
+        # torch's own __init__ validates and broadcasts; neither is wanted in every training step
+        self.event_dims = event_dims
+        self._drawn: tuple[Tensor, Tensor] | None = None
+
+    @property
+    @abstractmethod
+    def shape(self) -> torch.Size:
+        """(*batch, *event)."""
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """Shape of independent distributions."""
+        shape = self.shape
+        return shape[: len(shape) - self.event_dims]
+
+    @property
+    def event_shape(self) -> torch.Size:
+        """Shape of one draw."""
+        shape = self.shape
+        return shape[len(shape) - self.event_dims :]
+
+    def _extended_shape(self, sample_shape: SampleShape = ()) -> torch.Size:
+        return torch.Size(sample_shape) + self.shape if sample_shape else self.shape
+
+    @torch.no_grad()
+    def sample(self, sample_shape: SampleShape = ()) -> Tensor:
+        """Draw (*sample_shape, *batch, *event) without gradients."""
+        return self.rsample(sample_shape)
+
+    def remember(self, value: Tensor, noise: Tensor) -> Tensor:
+        """Keep the noise behind a draw, so that its log density needs no inversion."""
+        self._drawn = (value, noise)
+        return value
+
+    def recall(self, value: Tensor) -> Tensor | None:
+        """The noise behind `value`, if `value` is this distribution's own last draw."""
+        if self._drawn is not None and self._drawn[0] is value:
+            return self._drawn[1]
+        return None
+
+    def forget(self) -> None:
+        """Drop the memory of the last draw."""
+        self._drawn = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(batch={tuple(self.batch_shape)}, event={tuple(self.event_shape)})"

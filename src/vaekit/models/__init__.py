@@ -1,0 +1,7 @@
+"""Models: modules with `forward(batch) -> Trace` and `generate(n)`. A model never owns its loss."""
+
+from vaekit.models.chain import Chain
+from vaekit.models.flat import Flat
+from vaekit.models.model import Model
+
+__all__ = ["Chain", "Flat", "Model"]

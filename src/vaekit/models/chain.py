@@ -1,0 +1,90 @@
+"""A chain of latents: x -> z1 -> ... -> zL upwards, zL -> ... -> z1 -> x downwards (Burda et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.models.draws import context_of, draw, draw_prior, reject_branches
+from vaekit.models.model import Model
+from vaekit.trace import Batch, Latent, Observed, Trace
+
+
+class Chain(Model):
+    """q(z|x) = q(z1|x) prod_l q(z_l|z_{l-1}),  p(x,z) = p(x|z1) prod_l p(z_l|z_{l+1}) p(zL).
+
+    Args:
+        posteriors: from the data upwards: conditionals of (x[, c]), (z1[, c]), ...
+        priors: from the data upwards: conditionals of (z2[, c]), ..., ([c]).
+        likelihood: conditional of (z1[, c]).
+    """
+
+    def __init__(
+        self, posteriors: Sequence[nn.Module], priors: Sequence[nn.Module], likelihood: nn.Module
+    ) -> None:
+        super().__init__()
+        if len(posteriors) != len(priors) or len(priors) < 2:
+            raise ValueError(
+                f"got {len(posteriors)} posteriors and {len(priors)} priors; expected the same number, "
+                "two or more (one level is the model `Flat`)"
+            )
+        self.names = tuple(f"z{i + 1}" for i in range(len(priors)))
+        self.posteriors = nn.ModuleList(posteriors)
+        self.priors = nn.ModuleList(priors)
+        self.likelihood = likelihood
+
+    def forward(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:
+        """One pass; see `Flat.forward`."""
+        reject_branches(branches, ())
+        context = context_of(batch)
+        values: list[Tensor] = []
+        posteriors: list[Distribution] = []
+        below = batch["x"]
+        for level, conditional in enumerate(self.posteriors):
+            q = conditional(below, *context)
+            # the first level brings in the sample axis, every level above inherits it
+            below = draw(q, samples if level == 0 else None)
+            values.append(below)
+            posteriors.append(q)
+        latents: dict[str, Latent] = {}
+        for level, (name, prior) in enumerate(zip(self.names, self.priors, strict=True)):
+            p = prior(*values[level + 1 : level + 2], *context)
+            latents[name] = Latent(values[level], posteriors[level], p, chained=level > 0)
+        observed = {"x": Observed(batch["x"], self.likelihood(values[0], *context))}
+        return Trace(batch, latents, observed, ("batch",) if samples is None else ("sample", "batch"))
+
+    @torch.no_grad()
+    def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
+        """Latent name -> (B, n): means given the means of the level below, or one ancestral draw."""
+        context = context_of(batch)
+        found = {}
+        below = batch["x"]
+        for name, conditional in zip(self.names, self.posteriors, strict=True):
+            q = conditional(below, *context)
+            below = found[name] = q.sample() if sample else q.mean
+        return found
+
+    def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
+        """p(x | latents): a latent that is not given stands at the mean of its prior given the one above."""
+        given = () if context is None else (context,)
+        rows = next(iter(values.values())).shape[0]
+        above: tuple[Tensor, ...] = ()
+        for name, prior in zip(reversed(self.names), reversed(self.priors), strict=True):
+            value = values.get(name)
+            if value is None:
+                mean = prior(*above, *given).mean
+                value = mean.expand(rows, *mean.shape[-1:])
+            above = (value,)
+        return self.likelihood(*above, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+
+    @torch.no_grad()
+    def generate(self, n: int, context: Tensor | None = None) -> Distribution:
+        """p(x|z1) for n ancestral draws zL, ..., z1."""
+        given = () if context is None else (context,)
+        above: tuple[Tensor, ...] = ()
+        for prior in reversed(self.priors):
+            above = (draw_prior(prior(*above, *given), n, None),)
+        return self.likelihood(*above, *given)  # type: ignore[no-any-return]  # nn.Module returns Any

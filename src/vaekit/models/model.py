@@ -1,0 +1,43 @@
+"""What everything else asks of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.trace import Batch, Trace
+
+
+class Model(nn.Module, ABC):
+    """A module that records a pass as a `Trace`, encodes, decodes and generates. It never owns its loss.
+
+    `names` are its latents from the data upwards; `likelihood` is the conditional that ends in the data.
+    """
+
+    names: tuple[str, ...]
+    likelihood: nn.Module
+
+    @abstractmethod
+    def forward(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:
+        """One pass over a batch.
+
+        Args:
+            batch: `x` (B, *event) and, in a conditional model, `c` (B, *context).
+            samples: None for one draw without a sample axis, or S for latents of shape (S, B, n).
+            branches: names of further passes to record, such as "prior".
+        """
+
+    @abstractmethod
+    def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
+        """Latent name -> (B, n): the posterior means, or one draw each."""
+
+    @abstractmethod
+    def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
+        """p(x | latents), values of shape (n, *event); a latent not given stands at its prior's mean."""
+
+    @abstractmethod
+    def generate(self, n: int, context: Tensor | None = None) -> Distribution:
+        """p(x|z) for n draws of z from the prior: take its `mean`, or `sample()` it."""

@@ -1,0 +1,33 @@
+"""Networks: modules from tensors to tensors, one architecture a file.
+
+Every network is built as `Net(inputs, output, ...)` from the event shapes of its inputs and of its result,
+accepts any leading axes (sample, batch, ...) and broadcasts them against each other, knows nothing of
+distributions, and treats each datum on its own: none normalises over the batch. Its last layer is its
+attribute `output_layer`.
+"""
+
+from vaekit.networks.choose import Architecture, make_decoder, make_encoder, resolve
+from vaekit.networks.conv28 import Conv28Decoder, Conv28Encoder
+from vaekit.networks.conv64 import StudyDecoder, StudyEncoder
+from vaekit.networks.gated import GatedMLP
+from vaekit.networks.initialise import set_output_bias
+from vaekit.networks.mlp import MLP, Activation, Init
+from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
+
+__all__ = [
+    "MLP",
+    "Activation",
+    "Architecture",
+    "Conv28Decoder",
+    "Conv28Encoder",
+    "GatedMLP",
+    "Init",
+    "ResidualDecoder",
+    "ResidualEncoder",
+    "StudyDecoder",
+    "StudyEncoder",
+    "make_decoder",
+    "make_encoder",
+    "resolve",
+    "set_output_bias",
+]

@@ -1,0 +1,65 @@
+"""An objective: named, weighted terms. It takes the one mean over the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from vaekit.schedules import Schedule, Weight, value_of
+from vaekit.terms import Distortion, Rate, Term
+from vaekit.trace import Trace
+
+
+class Judged(NamedTuple):
+    """The value that is minimised, and the mean of every term before its weight, by name."""
+
+    total: Tensor
+    values: dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """total = sum_i weight_i * mean over the batch of term_i, in nats per datum; it is minimised.
+
+    Args:
+        terms: name -> (weight, term). A weight is a number or a `Schedule`.
+
+    Terms and weights that are modules belong to the objective: they are saved with it, and their
+    `after_step` runs once per training step.
+    """
+
+    def __init__(self, terms: Mapping[str, tuple[Weight, Term]]) -> None:
+        super().__init__()
+        if not terms:
+            raise ValueError("an objective needs at least one term")
+        self.terms = dict(terms)
+        for name, (weight, term) in terms.items():
+            for role, part in (("weight", weight), ("term", term)):
+                if isinstance(part, nn.Module):
+                    self.add_module(f"{name}_{role}", part)
+
+    @property
+    def couples_batch(self) -> bool:
+        """Whether any term's value for a datum depends on the others."""
+        return any(getattr(term, "couples_batch", False) for _, term in self.terms.values())
+
+    def forward(self, trace: Trace) -> Judged:
+        """Total and named values of one pass."""
+        total: Tensor | None = None
+        values: dict[str, Tensor] = {}
+        for name, (weight, term) in self.terms.items():
+            value = term(trace)
+            mean = value.mean() if value.dim() else value
+            values[name] = mean.detach()
+            factor = value_of(weight) if isinstance(weight, Schedule) else weight
+            if not (isinstance(factor, float | int) and factor == 1):
+                mean = (factor * mean).to(mean.dtype)
+            total = mean if total is None else total + mean
+        assert total is not None  # the constructor refuses an empty objective
+        return Judged(total, values)
+
+
+def elbo(beta: Weight = 1.0, rate: Rate | None = None) -> Objective:
+    """-E_q log p(x|z) + beta KL(q(z|x) || p(z)): the negative ELBO at beta = 1."""
+    return Objective({"distortion": (1.0, Distortion()), "rate": (beta, rate or Rate())})

@@ -1,0 +1,105 @@
+"""Weights that change while training. A schedule may stand wherever a number may."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Schedule(nn.Module, ABC):
+    """A number that depends on the training step.
+
+    The step lives in a buffer on the model's device and moves in `after_step`: reading the value costs no
+    synchronisation, and saving and resuming need nothing else.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("step", torch.zeros((), dtype=torch.float64))
+        self.step: Tensor
+
+    @abstractmethod
+    def at(self, step: Tensor) -> Tensor:
+        """The value at a step, elementwise."""
+
+    def forward(self) -> Tensor:
+        """The value now."""
+        return self.at(self.step)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """One step further."""
+        self.step.add_(1)
+
+
+class Linear(Schedule):
+    """From `start` to `end` in a straight line over `steps` steps, then constant.
+
+    >>> Linear(0.0, 2.0, steps=4).at(torch.tensor([0.0, 1.0, 4.0, 9.0])).tolist()
+    [0.0, 0.5, 2.0, 2.0]
+    """
+
+    def __init__(self, start: float, end: float, steps: int) -> None:
+        super().__init__()
+        if steps < 1:
+            raise ValueError(f"`steps` is {steps}; expected at least 1")
+        self.start, self.end, self.steps = start, end, steps
+
+    def at(self, step: Tensor) -> Tensor:
+        """The value at a step."""
+        return self.start + (self.end - self.start) * (step / self.steps).clamp(0, 1)
+
+
+class Cyclical(Schedule):
+    """A linear rise over the first `share` of every `period` steps, then constant until the period ends.
+
+    >>> Cyclical(0.0, 1.0, period=4, share=0.5).at(torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0])).tolist()
+    [0.0, 0.5, 1.0, 1.0, 0.0]
+    """
+
+    def __init__(self, start: float, end: float, period: int, share: float = 0.5) -> None:
+        super().__init__()
+        if period < 1 or not 0 < share <= 1:
+            raise ValueError(
+                f"got period {period} and share {share}; expected period >= 1 and 0 < share <= 1"
+            )
+        self.start, self.end, self.period, self.share = start, end, period, share
+
+    def at(self, step: Tensor) -> Tensor:
+        """The value at a step."""
+        position = torch.remainder(step, self.period) / (self.period * self.share)
+        return self.start + (self.end - self.start) * position.clamp(0, 1)
+
+
+class Steps(Schedule):
+    """A constant for every stage: `values[i]` from step `boundaries[i-1]` on.
+
+    >>> Steps([1.0, 0.5], boundaries=[3]).at(torch.tensor([0.0, 2.0, 3.0])).tolist()
+    [1.0, 1.0, 0.5]
+    """
+
+    def __init__(self, values: list[float], boundaries: list[int]) -> None:
+        super().__init__()
+        if len(values) != len(boundaries) + 1 or sorted(boundaries) != list(boundaries):
+            raise ValueError(
+                f"got {len(values)} values and boundaries {boundaries}; expected one value more than rising "
+                "boundaries"
+            )
+        self.register_buffer("values", torch.tensor(values, dtype=torch.float64), persistent=False)
+        self.register_buffer("boundaries", torch.tensor(boundaries, dtype=torch.float64), persistent=False)
+        self.values: Tensor
+        self.boundaries: Tensor
+
+    def at(self, step: Tensor) -> Tensor:
+        """The value at a step."""
+        return self.values[torch.bucketize(step, self.boundaries, right=True)]
+
+
+Weight = float | Schedule
+
+
+def value_of(weight: Weight) -> float | Tensor:
+    """The number that a weight is at this step."""
+    return weight() if isinstance(weight, Schedule) else weight

@@ -1,0 +1,71 @@
+"""A system: what a recipe returns, ready to be trained."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Concatenate, Literal, ParamSpec
+
+from torch import nn
+
+from vaekit.data.spec import Spec
+from vaekit.models import Model
+from vaekit.procedures import Procedure
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class System:
+    """A published system, wired.
+
+    Args:
+        model: makes traces, encodes, decodes, generates.
+        procedure: one training step.
+        batch_size: the paper's, or a sensible one.
+        epochs: passes over the training set that show what the system can do; the trainer's default.
+        monitor: which weights are handed back: those with the lowest held-out loss of the first player, or the
+            last ones, where that loss says nothing (games, schedules that change what is minimised).
+        call: the recorded call: {"recipe": name, "arguments": {...}}. Filled in by `recipe`.
+    """
+
+    model: Model
+    procedure: Procedure
+    batch_size: int = 128
+    epochs: int = 50
+    monitor: Literal["loss", "last"] = "loss"
+    call: dict[str, Any] = field(default_factory=dict)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Everything with weights or state, by name: the model, and each player's objective and pace."""
+        found: dict[str, nn.Module] = {"model": self.model}
+        for player in self.procedure.players:
+            found[f"{player.name}.objective"] = player.objective
+            if player.pace is not None:
+                found[f"{player.name}.pace"] = player.pace
+        return found
+
+
+def recipe(build: Callable[Concatenate[Spec, P], System]) -> Callable[Concatenate[Spec, P], System]:
+    """Make a function into a recipe: the system that it returns carries the call that made it.
+
+    The function takes a data spec and typed keyword arguments. Its signature is its configuration: the run
+    record, the command line and the rows of a study come from it.
+    """
+    signature = inspect.signature(build)
+
+    @functools.wraps(build)
+    def wired(spec: Spec, /, *args: P.args, **kwargs: P.kwargs) -> System:
+        if args:
+            raise TypeError(
+                f"{build.__name__} takes a data spec and keyword arguments; got {len(args)} more values"
+            )
+        bound = signature.bind(spec, **kwargs)
+        bound.apply_defaults()
+        arguments = dict(list(bound.arguments.items())[1:])
+        system = build(spec, *args, **kwargs)
+        return replace(system, call={"recipe": build.__name__, "arguments": arguments})
+
+    return wired

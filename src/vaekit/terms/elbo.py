@@ -1,0 +1,105 @@
+"""The two terms of the evidence lower bound, and what is built from the second."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.distributions.kl import _dispatch_kl  # the only way to ask whether a closed form exists
+
+from vaekit.schedules import Weight, value_of
+from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, per_datum
+from vaekit.trace import Latent, Trace
+
+Estimator = Literal["auto", "closed", "sample", "stl"]
+
+
+class Distortion:
+    """-E_q log p(x|z), one value per datum, nats."""
+
+    def __call__(self, trace: Trace) -> Tensor:
+        """(batch,)."""
+        return -per_datum(log_likelihood(trace), trace)
+
+
+class Rate:
+    """KL(q(z|x) || p(z)) summed over latents, one value per datum, nats.
+
+    Args:
+        estimator: "closed" for the closed form (SGVB-B of Kingma and Welling 2014), "sample" for
+            log q(z|x) - log p(z) at the drawn z (SGVB-A), "stl" for the same with q's parameters cut out of
+            the graph (sticking the landing, Roeder et al. 2017, arXiv 1703.09194: unbiased, and free of
+            variance where q is the true posterior), "auto" for "closed" where a closed form is known for
+            every latent and "sample" elsewhere.
+    """
+
+    def __init__(self, estimator: Estimator = "auto") -> None:
+        if estimator not in ("auto", "closed", "sample", "stl"):
+            raise ValueError(f"`estimator` is {estimator!r}; expected auto, closed, sample or stl")
+        self.estimator = estimator
+
+    def __call__(self, trace: Trace) -> Tensor:
+        """(batch,)."""
+        latents = trace.latents.values()
+        closed = self.estimator == "closed" or (
+            self.estimator == "auto" and all(has_closed_form(latent) for latent in latents)
+        )
+        if closed:
+            return sum((per_datum(divergence(latent), trace) for latent in latents), start=_zero(trace))
+        ratio = log_ratio(trace, cut=self.estimator == "stl")
+        return -per_datum(ratio, trace) if isinstance(ratio, Tensor) else _zero(trace)
+
+
+class Capacity(nn.Module):
+    """|mean rate - C|: holds the rate of the batch at a capacity C, nats (Burgess et al. 2018, 1804.03599).
+
+    One value for the batch, since the absolute value is taken of its mean.
+
+    Args:
+        capacity: C, a number or a schedule.
+        rate: the rate that is held.
+    """
+
+    couples_batch = True
+
+    def __init__(self, capacity: Weight, rate: Term | None = None) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self.rate = Rate() if rate is None else rate
+
+    def forward(self, trace: Trace) -> Tensor:
+        """()."""
+        return (self.rate(trace).mean() - value_of(self.capacity)).abs()
+
+
+class On(nn.Module):
+    """A term judged on a branch of the trace, such as "prior".
+
+    Args:
+        branch: the name of the branch.
+        term: the term.
+    """
+
+    def __init__(self, branch: str, term: Term) -> None:
+        super().__init__()
+        self.branch = branch
+        self.term = term
+
+    @property
+    def couples_batch(self) -> bool:
+        """As the term that it wraps."""
+        return bool(getattr(self.term, "couples_batch", False))
+
+    def forward(self, trace: Trace) -> Tensor:
+        """As the term that it wraps."""
+        return self.term(trace.branches[self.branch])
+
+
+def has_closed_form(latent: Latent) -> bool:
+    """Whether KL(q || p) of this latent is known in closed form."""
+    return _dispatch_kl(type(latent.q), type(latent.p)) is not NotImplemented
+
+
+def _zero(trace: Trace) -> Tensor:
+    x = trace.batch["x"]
+    return x.new_zeros(len(x))

@@ -1,0 +1,89 @@
+"""What terms are made of: densities of a trace, and the one place that knows its axes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from vaekit.distributions import detached
+from vaekit.errors import UnsupportedError
+from vaekit.trace import Latent, Trace
+
+
+class Term(Protocol):
+    """Trace -> one value per datum, (batch,), in nats; or one value, if the term couples the batch.
+
+    A term that couples the batch (its value for a datum depends on the others) says so by an attribute
+    `couples_batch = True`.
+    """
+
+    def __call__(self, trace: Trace) -> Tensor:
+        """The values."""
+        ...
+
+
+def per_datum(values: Tensor, trace: Trace) -> Tensor:
+    """Average over the sample axis: (sample, batch) or (batch,) -> (batch,).
+
+    Raises:
+        UnsupportedError: if the trace has an axis that averaging does not fit.
+    """
+    if trace.axes == ("batch",) or values.dim() == 1:
+        return values
+    if trace.axes == ("sample", "batch"):
+        return values.mean(0)
+    raise UnsupportedError(
+        f"this term knows the axes 'sample' and 'batch'; the trace has {trace.axes}: use a term made for them"
+    )
+
+
+def log_likelihood(trace: Trace) -> Tensor:
+    """log p(x|z) over all observed variables, (*axes), nats."""
+    total: Tensor | None = None
+    for observed in trace.observed.values():
+        value = observed.p.log_prob(observed.value)
+        total = value if total is None else total + value
+    if total is None:
+        raise UnsupportedError("the trace has no observed variable, so there is no likelihood")
+    return total
+
+
+def log_ratio(trace: Trace, cut: bool = False) -> Tensor | float:
+    """log p(z) - log q(z|x) at the drawn z over all latents, (*axes), nats.
+
+    Args:
+        trace: the pass.
+        cut: whether q's parameters are cut out of the graph (sg[phi] in log q), as STL and DReG ask.
+    """
+    total: Tensor | float = 0.0
+    for name, latent in trace.latents.items():
+        if cut and latent.chained:
+            raise UnsupportedError(
+                f"the posterior of latent {name!r} depends on another latent's draw, where cutting its "
+                'parameters would also cut that path: use gradient="plain"'
+            )
+        q = detached(latent.q) if cut else latent.q
+        total = total + latent.p.log_prob(latent.value) - q.log_prob(latent.value)
+    return total
+
+
+def log_weight(trace: Trace, cut: bool = False) -> Tensor:
+    """log w = log p(x, z) - log q(z|x), (*axes), nats: its mean of exponentials is the evidence."""
+    return log_likelihood(trace) + log_ratio(trace, cut)
+
+
+def divergence(latent: Latent) -> Tensor:
+    """KL(q || p) in closed form, (*axes) or (batch,), nats.
+
+    Raises:
+        UnsupportedError: if no closed form is known.
+    """
+    try:
+        return kl_divergence(latent.q, latent.p)
+    except NotImplementedError:
+        raise UnsupportedError(
+            f"no closed form is known for KL({type(latent.q).__name__} || {type(latent.p).__name__}): "
+            'use Rate("sample")'
+        ) from None

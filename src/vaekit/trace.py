@@ -1,0 +1,57 @@
+"""A plain record of one forward pass. It does not know which model made it, nor who will judge it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+Batch = dict[str, Tensor]
+"""`x` (batch, *event); optionally `c` (batch, *context), `y` (batch,) and whatever a model asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """One latent variable of a trace.
+
+    Args:
+        value: the draw, (*axes, *event).
+        q: the distribution that it was drawn from (the posterior).
+        p: its prior, given the other latents.
+        chained: whether `q` depends on another latent's draw. Estimators that cut the posterior's parameters
+            out of the graph (STL, DReG) are only right where it does not.
+    """
+
+    value: Tensor
+    q: Distribution
+    p: Distribution
+    chained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One observed variable of a trace: the data and its likelihood given the latents."""
+
+    value: Tensor
+    p: Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What happened in one pass.
+
+    Args:
+        batch: the data as they came.
+        latents: name -> (value, q, p).
+        observed: name -> (value, p).
+        axes: names of the leading axes of latent values: ("batch",) or ("sample", "batch").
+        branches: further passes that were asked for by name, such as "prior", where the latents are drawn
+            from their prior instead of their posterior.
+    """
+
+    batch: Batch
+    latents: dict[str, Latent]
+    observed: dict[str, Observed]
+    axes: tuple[str, ...] = ("batch",)
+    branches: dict[str, Trace] = field(default_factory=dict)
