@@ -139,12 +139,9 @@ class Procedure(ABC):
         with manner.autocast():
             return self.model(batch, self.samples, self.branches)  # type: ignore[no-any-return]  # nn.Module
 
-    def judge(
-        self, player: Player, trace: Trace, share: float, keep: bool, manner: Manner
-    ) -> dict[str, Tensor]:
+    def judge(self, player: Player, trace: Trace, share: float, keep: bool) -> dict[str, Tensor]:
         """Add the gradient of a player's objective to this player's parameters, and to no other."""
-        with manner.autocast():
-            total, values = player.objective(trace)
+        total, values = player.objective(trace)
         loss = total if share == 1 else total * share
         loss.backward(inputs=player.parameters, retain_graph=keep)
         values["loss"] = total.detach()
@@ -175,7 +172,7 @@ class Simultaneous(Procedure):
             trace = self.trace(batch, manner)
             for player in self.players:
                 keep = player is not self.players[-1]
-                _add(totals, self.judge(player, trace, share, keep, manner))
+                _add(totals, self.judge(player, trace, share, keep))
         for player in self.players:
             player.move(manner.clip)
         return totals
@@ -188,6 +185,6 @@ class Alternating(Procedure):
         totals: dict[str, Tensor] = {}
         for player in self.players:
             for batch, share in zip(batches, _shares(batches), strict=True):
-                _add(totals, self.judge(player, self.trace(batch, manner), share, False, manner))
+                _add(totals, self.judge(player, self.trace(batch, manner), share, False))
             player.move(manner.clip)
         return totals

@@ -26,8 +26,8 @@ class System:
         procedure: one training step.
         batch_size: the paper's, or a sensible one.
         epochs: passes over the training set that show what the system can do; the trainer's default.
-        monitor: which weights are handed back: those with the lowest held-out loss of the first player, or the
-            last ones, where that loss says nothing (games, schedules that change what is minimised).
+        monitor: which weights are handed back: those with the lowest held-out loss of the first player, or
+            the last ones, where that loss says nothing (games, schedules that change what is minimised).
         call: the recorded call: {"recipe": name, "arguments": {...}}. Filled in by `recipe`.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vaekit.conditionals.parts import MakeNetwork, Shape
+from vaekit.conditionals.parts import MakeNetwork, Shape, run
 from vaekit.distributions import PointMass
 
 
@@ -18,4 +18,4 @@ class Deterministic(nn.Module):
 
     def forward(self, *context: Tensor) -> PointMass:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return PointMass(self.network(*context), len(self.event))
+        return PointMass(run(self.network, *context), len(self.event))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vaekit.conditionals.parts import MakeNetwork, Shape, split, stacked
+from vaekit.conditionals.parts import MakeNetwork, Shape, run, split, stacked
 from vaekit.distributions import CholeskyNormal, DiagonalNormal, LowRankNormal, RankOnePrecisionNormal
 
 LOG_STD_RANGE = (-8.0, 4.0)
@@ -26,7 +26,7 @@ class Gaussian(nn.Module):
 
     def forward(self, *context: Tensor) -> DiagonalNormal:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        mean, log_std = split(self.network(*context), self.event, 2)
+        mean, log_std = split(run(self.network, *context), self.event, 2)
         return DiagonalNormal(mean, log_std.clamp(*LOG_STD_RANGE), len(self.event))
 
 
@@ -48,7 +48,7 @@ class CholeskyGaussian(nn.Module):
 
     def forward(self, *context: Tensor) -> CholeskyNormal:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        output = self.network(*context)
+        output = run(self.network, *context)
         mean, log_diagonal, below = output.split([self.n, self.n, output.shape[-1] - 2 * self.n], dim=-1)
         factor = torch.diag_embed(log_diagonal.clamp(*LOG_STD_RANGE).exp())
         lower = torch.zeros_like(factor)
@@ -69,7 +69,7 @@ class LowRankGaussian(nn.Module):
 
     def forward(self, *context: Tensor) -> LowRankNormal:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        output = self.network(*context)
+        output = run(self.network, *context)
         mean, log_std, directions = output.split([self.n, self.n, self.n * self.rank], dim=-1)
         directions = directions.unflatten(-1, (self.n, self.rank)) * self.rank**-0.5
         return LowRankNormal(mean, 2 * log_std.clamp(*LOG_STD_RANGE), directions)
@@ -85,7 +85,7 @@ class RankOneGaussian(nn.Module):
 
     def forward(self, *context: Tensor) -> RankOnePrecisionNormal:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        mean, log_std, direction = self.network(*context).chunk(3, dim=-1)
+        mean, log_std, direction = run(self.network, *context).chunk(3, dim=-1)
         return RankOnePrecisionNormal(mean, -2 * log_std.clamp(*LOG_STD_RANGE), direction)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit import distributions
-from vaekit.conditionals.parts import MakeNetwork, Shape, split, stacked
+from vaekit.conditionals.parts import MakeNetwork, Shape, run, split, stacked
 
 
 class Bernoulli(nn.Module):
@@ -19,7 +19,7 @@ class Bernoulli(nn.Module):
 
     def forward(self, *context: Tensor) -> distributions.Bernoulli:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return distributions.Bernoulli(self.network(*context), len(self.event))
+        return distributions.Bernoulli(run(self.network, *context), len(self.event))
 
 
 class ContinuousBernoulli(nn.Module):
@@ -32,7 +32,7 @@ class ContinuousBernoulli(nn.Module):
 
     def forward(self, *context: Tensor) -> distributions.ContinuousBernoulli:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return distributions.ContinuousBernoulli(self.network(*context), len(self.event))
+        return distributions.ContinuousBernoulli(run(self.network, *context), len(self.event))
 
 
 class Laplace(nn.Module):
@@ -46,7 +46,7 @@ class Laplace(nn.Module):
 
     def forward(self, *context: Tensor) -> distributions.Laplace:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return distributions.Laplace(self.network(*context), self.log_scale, len(self.event))
+        return distributions.Laplace(run(self.network, *context), self.log_scale, len(self.event))
 
 
 class DiscretisedLogistic(nn.Module):
@@ -66,7 +66,7 @@ class DiscretisedLogistic(nn.Module):
 
     def forward(self, *context: Tensor) -> distributions.DiscretisedLogistic:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        centre, log_scale = split(self.network(*context), self.event, 2)
+        centre, log_scale = split(run(self.network, *context), self.event, 2)
         log_scale = (log_scale - 2).clamp(-7, 2)
         return distributions.DiscretisedLogistic(centre.sigmoid(), log_scale, self.levels, len(self.event))
 
@@ -81,7 +81,7 @@ class Poisson(nn.Module):
 
     def forward(self, *context: Tensor) -> distributions.Poisson:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return distributions.Poisson(self.network(*context).clamp(-10, 10), len(self.event))
+        return distributions.Poisson(run(self.network, *context).clamp(-10, 10), len(self.event))
 
 
 class Categorical(nn.Module):
@@ -97,6 +97,6 @@ class Categorical(nn.Module):
 
     def forward(self, *context: Tensor) -> distributions.Categorical:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        output = self.network(*context)
+        output = run(self.network, *context)
         logits = torch.stack(split(output, self.event, self.levels), dim=-1)
         return distributions.Categorical(logits, len(self.event))

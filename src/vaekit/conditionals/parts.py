@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 Shape = tuple[int, ...]
@@ -24,3 +25,9 @@ def split(output: Tensor, event: Shape, parts: int) -> tuple[Tensor, ...]:
 def soft_floor(values: Tensor, low: float) -> Tensor:
     """low + softplus(values - low): a lower bound that keeps a gradient (Rybkin et al. 2021)."""
     return low + nn.functional.softplus(values - low)
+
+
+def run(network: nn.Module, *context: Tensor) -> Tensor:
+    """The network's output in full precision: mixed precision is for products, not for densities."""
+    output: Tensor = network(*context)
+    return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output

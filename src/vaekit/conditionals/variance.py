@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vaekit.conditionals.parts import MakeNetwork, Shape, soft_floor, split, stacked
+from vaekit.conditionals.parts import MakeNetwork, Shape, run, soft_floor, split, stacked
 from vaekit.distributions import DiagonalNormal, PooledNormal
 
 LOWEST_LOG_STD = -6.0
@@ -30,7 +30,7 @@ class FixedGaussian(nn.Module):
 
     def forward(self, *context: Tensor) -> DiagonalNormal:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return DiagonalNormal(self.network(*context), self.log_std, len(self.event))
+        return DiagonalNormal(run(self.network, *context), self.log_std, len(self.event))
 
 
 class SharedGaussian(nn.Module):
@@ -52,7 +52,7 @@ class SharedGaussian(nn.Module):
 
     def forward(self, *context: Tensor) -> DiagonalNormal:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return DiagonalNormal(self.network(*context), self.log_std, len(self.event))
+        return DiagonalNormal(run(self.network, *context), self.log_std, len(self.event))
 
 
 class PixelGaussian(nn.Module):
@@ -68,7 +68,7 @@ class PixelGaussian(nn.Module):
 
     def forward(self, *context: Tensor) -> DiagonalNormal:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        mean, log_std = split(self.network(*context), self.event, 2)
+        mean, log_std = split(run(self.network, *context), self.event, 2)
         return DiagonalNormal(mean, soft_floor(log_std, LOWEST_LOG_STD), len(self.event))
 
 
@@ -101,7 +101,7 @@ class OptimalGaussian(nn.Module):
 
     def forward(self, *context: Tensor) -> DiagonalNormal | PooledNormal:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        mean = self.network(*context)
+        mean = run(self.network, *context)
         if not self.training:
             return DiagonalNormal(mean, 0.5 * self.variance.log(), len(self.event))
         self._last = PooledNormal(mean, len(self.event))

@@ -1,0 +1,220 @@
+"""`train`, `resume` and `evaluate`: the three calls that the command line and the estimator are made of."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import re
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from vaekit.checkpoint import pack_system
+from vaekit.data.batch import Splits
+from vaekit.errors import UserError
+from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
+from vaekit.system import System
+from vaekit.trainer import Fit, Progress, Show, Training
+
+DEFAULT_BUDGET = 2_000_000
+"""Data seen by default: large sets get fewer epochs than the recipe names."""
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def train(
+    recipe: str | Recipe = "vae",
+    data: Any = "digits",
+    *,
+    out: str | Path | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    precision: Precision = "float32",
+    accumulate: int = 1,
+    clip: float | None = None,
+    patience: int | None = None,
+    checkpoint_seconds: float = 10.0,
+    data_options: dict[str, Any] | None = None,
+    show: Show | None = None,
+    **arguments: Any,
+) -> Run:
+    """Train a recipe on data, and leave a run directory.
+
+    Args:
+        recipe: the name of a recipe, or a function made by `vaekit.recipe`.
+        data: the name of a data set, a path, an array, or `Splits`.
+        out: the run directory; by default the next free name below `runs/`.
+        seed: of initial weights, order and noise.
+        epochs: passes over the training set; by default what the recipe says, but no more than two million
+            data seen.
+        steps: stop after this many steps, if earlier.
+        batch_size: data per step; by default what the recipe says.
+        device: cpu, cuda, mps, or auto for the fastest that is there.
+        precision: bfloat16 runs the networks in mixed precision.
+        accumulate: pieces that a batch is cut into, to save memory.
+        clip: largest gradient norm of each player.
+        patience: stop after this many epochs without a better held-out loss.
+        checkpoint_seconds: seconds between states from which the run can be resumed.
+        data_options: arguments of `vaekit.data.load`, such as {"size": 64}.
+        show: called after every step; see `vaekit.trainer.Fit`.
+        **arguments: of the recipe.
+
+    Returns:
+        The run; `run.model()` is the trained model with its best weights, in eval mode.
+
+    Raises:
+        UserError: if data, recipe, arguments or the place of the run cannot be used; nothing is left behind.
+    """
+    build = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    splits, source = _load(data, data_options or {})
+    where = pick_device(device)
+    with _own_stream(where):
+        torch.manual_seed(seed)
+        system = build_system(build, splits.spec, arguments, where)
+        size = batch_size or system.batch_size
+        count = epochs or min(system.epochs, max(1, math.ceil(DEFAULT_BUDGET / len(splits.train))))
+        training = Training(
+            epochs=count, batch_size=size, steps=steps, seed=seed, precision=precision, accumulate=accumulate,
+            clip=clip, patience=patience, checkpoint_seconds=checkpoint_seconds,
+        )  # fmt: skip
+        path = _free_place(system.call["recipe"], splits.spec.name) if out is None else Path(out)
+        refuse_occupied(path)
+        fit = Fit(system, splits, training, save=lambda *_: None, show=show)
+        tensors, about = pack_system(system)
+        run = Run.create(
+            path, system=system, recipe=build, splits=splits, data=source, training=training, state=tensors,
+            about={**about, "at": vars(Progress()), "seen": 0},
+        )  # fmt: skip
+        run.update(device=str(where))
+        return _finish(run, fit, system)
+
+
+def resume(
+    path: str | Path,
+    *,
+    data: Splits | None = None,
+    recipe: Recipe | None = None,
+    epochs: int | None = None,
+    device: str = "auto",
+    show: Show | None = None,
+) -> Run:
+    """Go on with a run that was stopped, bit for bit on the same machine.
+
+    Args:
+        path: the run directory.
+        data: the data, if they were in memory.
+        recipe: the function that built the system, if it is not one of vaekit's own.
+        epochs: a new total, to train a finished run for longer.
+        device: cpu, cuda, mps, or auto.
+        show: called after every step; see `vaekit.trainer.Fit`.
+
+    Raises:
+        UserError: if the run cannot go on.
+    """
+    run = Run.open(path, recipe=recipe, data=data)
+    settings = dict(run.record["training"])
+    if epochs is not None:
+        if settings["epochs"] > epochs:
+            raise UserError(
+                f"`epochs` is {epochs}, but the run is set to {settings['epochs']}: expected more"
+            )
+        settings["epochs"] = epochs
+    try:
+        training = Training(**settings)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{run.path} is damaged: {error}") from error
+    splits = run.data()
+    where = pick_device(device)
+    with _own_stream(where):
+        torch.manual_seed(training.seed)
+        system = build_system(run.recipe, run.spec, run.record["arguments"], where)
+        fit = Fit(system, splits, training, save=lambda *_: None, show=show)
+        tensors, about = run.state()
+        fit.restore(tensors, about, run.metrics(), run.path)
+        if epochs is not None and fit.at.epoch < epochs and fit.at.step != training.steps:
+            fit.at.done = False
+        run.update(status="running", training=settings)
+        return _finish(run, fit, system)
+
+
+def _finish(run: Run, fit: Fit, system: System) -> Run:
+    fit.save = run.save_state
+    try:
+        fit.run()
+    except KeyboardInterrupt:
+        _mark(run, "interrupted")
+        raise
+    except BaseException:
+        _mark(run, "failed")
+        raise
+    run.save_weights(system.model)
+    run.update(
+        status="finished",
+        seconds=round(fit.at.seconds, 3),
+        best={"epoch": fit.at.best_epoch, "value": fit.at.best_value},
+    )
+    return run
+
+
+def _own_stream(device: torch.device) -> AbstractContextManager[None]:
+    """Leave the caller's random stream as it was."""
+    fork: AbstractContextManager[None] = torch.random.fork_rng(
+        devices=[device] if device.type == "cuda" else []
+    )
+    return fork
+
+
+def _mark(run: Run, status: str) -> None:
+    # where the disk is what failed, the first error is the one to report
+    with contextlib.suppress(UserError):
+        run.update(status=status)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; auto is the fastest that is there.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"`device` is {name!r}, which cannot be used here ({reason}): take cpu or auto"
+        ) from error
+    return device
+
+
+def _load(data: Any, options: dict[str, Any]) -> tuple[Splits, dict[str, Any]]:
+    from vaekit.data import fingerprint, load
+
+    if isinstance(data, Splits):
+        if options:
+            raise UserError("`data_options` are for data that are loaded; these splits are already made")
+        return data, {"source": None, "options": {}, "fingerprint": fingerprint(data.train)}
+    splits = load(data, **options)
+    source = str(data) if isinstance(data, str | Path) else None
+    if source is not None and Path(source).exists():
+        source = str(Path(source).resolve())
+    return splits, {"source": source, "options": options, "fingerprint": fingerprint(splits.train)}
+
+
+def _free_place(recipe: str, data: str) -> Path:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{recipe}-{data}").strip("-.") or "run"
+    for number in itertools.count(1):
+        path = Path("runs") / f"{stem}-{number}"
+        if not path.exists():
+            return path
+    raise AssertionError("unreachable")

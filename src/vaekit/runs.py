@@ -1,0 +1,277 @@
+"""A run directory: the record of one training, its weights, and what is needed to go on."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vaekit.checkpoint import Tensors, load_weights
+from vaekit.data.batch import Splits
+from vaekit.data.spec import Spec
+from vaekit.errors import UserError
+from vaekit.files import (
+    disk_errors,
+    read_json,
+    read_lines,
+    read_tensors,
+    write_json,
+    write_lines,
+    write_tensors,
+)
+from vaekit.models import Model
+from vaekit.system import System
+from vaekit.trainer import Training
+
+FORMAT = 1
+RECORD, METRICS, WEIGHTS, STATE, REPORT = (
+    "run.json", "metrics.jsonl", "weights.safetensors", "state.safetensors", "report.html",
+)  # fmt: skip
+
+Recipe = Callable[..., System]
+
+
+class Run:
+    """One training, as it lies on the disk.
+
+    Args:
+        path: the directory.
+        record: the content of run.json.
+        recipe: what built the system.
+        splits: the data, if they are in memory already.
+    """
+
+    def __init__(
+        self, path: Path, record: dict[str, Any], recipe: Recipe, splits: Splits | None = None
+    ) -> None:
+        self.path = path
+        self.record = record
+        self.recipe = recipe
+        self.spec = Spec.from_json(record["spec"])
+        self._splits = splits
+        self._model: Model | None = None
+
+    @classmethod
+    def open(cls, path: str | Path, *, recipe: Recipe | None = None, data: Splits | None = None) -> Run:
+        """Open a run directory. Nothing in it is executed.
+
+        Args:
+            path: the directory.
+            recipe: the function that built the system, if it is not one of vaekit's own.
+            data: the data, if the run was trained on data in memory.
+
+        Raises:
+            UserError: if it is no run directory, damaged, or of another version.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no run directory: give the folder that `vaekit train` named")
+        if not (folder / RECORD).is_file():
+            raise UserError(f"{folder} holds no {RECORD}: it is no run directory")
+        record = read_json(folder / RECORD)
+        _check_record(record, folder / RECORD)
+        build = recipe or find_recipe(record["recipe"])
+        try:
+            return cls(folder, record, build, data)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{folder / RECORD} is damaged: {error}") from error
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        system: System,
+        recipe: Recipe,
+        splits: Splits,
+        data: dict[str, Any],
+        training: Training,
+        state: Tensors,
+        about: dict[str, Any],
+    ) -> Run:
+        """Make a run directory, whole or not at all.
+
+        Raises:
+            UserError: if something stands there already, or the disk refuses.
+        """
+        record: dict[str, Any] = {
+            "format": FORMAT,
+            **system.call,
+            "spec": splits.spec.to_json(),
+            "sizes": {name: len(getattr(splits, name)) for name in ("train", "valid", "test")},
+            "data": data,
+            "seed": training.seed,
+            "training": asdict(training),
+            "versions": _versions(),
+            "status": "running",
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": 0.0,
+        }
+        refuse_occupied(path)
+        with disk_errors(path, "create"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # the process number keeps two runs that start at once apart
+            draft = path.parent / f".{path.name}.{os.getpid()}.part"
+            draft.mkdir()
+        try:
+            write_json(draft / RECORD, record)
+            write_tensors(draft / STATE, state, about)
+            with disk_errors(path, "create"):
+                os.rename(draft, path)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        return cls(path, record, recipe, splits)
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def system(self, device: torch.device | str = "cpu") -> System:
+        """The system as the recipe wires it, freshly initialised from the run's seed.
+
+        Raises:
+            UserError: if the recorded call no longer builds a system.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.record["seed"])
+            return build_system(self.recipe, self.spec, self.record["arguments"], device)
+
+    def model(self) -> Model:
+        """The trained model with its best weights, in eval mode on the CPU."""
+        if self._model is None:
+            model = self.system().model
+            weights, _ = read_tensors(self.path / WEIGHTS)
+            load_weights(model, weights, self.path / WEIGHTS)
+            model.eval()
+            self._model = model
+        return self._model
+
+    def data(self) -> Splits:
+        """The data of the run, read again from where they came.
+
+        Raises:
+            UserError: if they were in memory, or are no longer what they were.
+        """
+        if self._splits is None:
+            from vaekit.data import load
+
+            source = self.record["data"].get("source")
+            if source is None:
+                raise UserError(
+                    f"{self.path} was trained on data in memory, which the run does not hold: pass them as "
+                    "`data`"
+                )
+            self._splits = load(source, **self.record["data"].get("options", {}))
+            if self._splits.spec != self.spec:
+                raise UserError(
+                    f"the data at {source} changed since {self.path} was trained on them: put the former "
+                    "data back, or train again"
+                )
+        return self._splits
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One row for every epoch."""
+        return read_lines(self.path / METRICS)
+
+    def training(self) -> Training:
+        """How the run is trained."""
+        return Training(**self.record["training"])
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """The last checkpoint."""
+        return read_tensors(self.path / STATE)
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def save_state(self, tensors: Tensors, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+        """Write a checkpoint: rows first, so that a state never knows of a row that is not there."""
+        write_lines(self.path / METRICS, rows)
+        write_tensors(self.path / STATE, tensors, about)
+
+    def save_weights(self, model: Model) -> None:
+        """Write the weights that are handed out."""
+        write_tensors(self.path / WEIGHTS, model.state_dict())
+        self._model = None
+
+    def update(self, **entries: Any) -> None:
+        """Set entries of the record."""
+        self.record |= entries
+        write_json(self.path / RECORD, self.record)
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe of vaekit by its name.
+
+    Raises:
+        UserError: if there is none; the nearest name is offered.
+    """
+    from vaekit import recipes
+
+    if name not in recipes.names:
+        raise UserError(f"there is no recipe {name!r}{nearest(name, recipes.names)}")
+    found: Recipe = getattr(recipes, name)
+    return found
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """The end of an error message that offers the nearest of the known names."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f": did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+
+
+def build_system(
+    recipe: Recipe, spec: Spec, arguments: dict[str, Any], device: torch.device | str = "cpu"
+) -> System:
+    """Call a recipe with arguments that may come from a file or a command line.
+
+    Raises:
+        UserError: if an argument is unknown; the nearest name is offered.
+    """
+    known = list(inspect.signature(recipe).parameters)[1:]
+    for name in arguments:
+        if name not in known:
+            raise UserError(f"recipe {_name(recipe)!r} has no argument {name!r}{nearest(name, known)}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    with torch.device(device):
+        return recipe(spec, **values)
+
+
+def refuse_occupied(path: Path) -> None:
+    """Refuse to write a run where something stands.
+
+    Raises:
+        UserError: if the path exists and is no empty directory.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UserError(f"{path} exists already: choose another place with --out, or `vaekit resume {path}`")
+
+
+def _name(recipe: Recipe) -> str:
+    return getattr(recipe, "__name__", "?")
+
+
+def _check_record(record: Any, path: Path) -> None:
+    if not isinstance(record, dict):
+        raise UserError(f"{path} is damaged: expected a JSON object")
+    if record.get("format") != FORMAT:
+        raise UserError(
+            f"{path} has format {record.get('format')!r}; this version of vaekit reads format {FORMAT}"
+        )
+    kinds = {"recipe": str, "arguments": dict, "spec": dict, "data": dict, "training": dict, "seed": int}
+    for name, kind in kinds.items():
+        if not isinstance(record.get(name), kind):
+            raise UserError(f"{path} is damaged: {name!r} is missing or no {kind.__name__}")
+
+
+def _versions() -> dict[str, str]:
+    from vaekit import __version__
+
+    return {"vaekit": __version__, "torch": torch.__version__, "python": platform.python_version()}

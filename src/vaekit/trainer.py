@@ -1,0 +1,290 @@
+"""The training loop. It reads top to bottom, and it does not know what kind of system it trains."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from vaekit.checkpoint import Tensors, device_of, pack_system, unpack_system
+from vaekit.data.batch import Data, Splits
+from vaekit.errors import UnsupportedError, UserError
+from vaekit.procedures import Manner
+from vaekit.system import System
+from vaekit.terms import Distortion, Rate
+from vaekit.trace import Batch
+
+EVALUATION_SEED = 20_230_817  # any fixed number: evaluation is the same every time
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a system is trained: everything that is the user's choice and not the recipe's.
+
+    Args:
+        epochs: passes over the training set.
+        batch_size: data per step.
+        steps: stop after this many steps, if before the last epoch ends.
+        seed: of initial weights, order and noise.
+        precision: bfloat16 runs the networks in mixed precision; densities stay in float32.
+        accumulate: pieces that a batch is cut into, to save memory; the step is the same.
+        clip: largest gradient norm of each player.
+        patience: stop after this many epochs without a better held-out loss.
+        checkpoint_seconds: seconds between states from which the run can be resumed.
+    """
+
+    epochs: int
+    batch_size: int
+    steps: int | None = None
+    seed: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    accumulate: int = 1
+    clip: float | None = None
+    patience: int | None = None
+    checkpoint_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "steps", "accumulate", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` is {value}; expected at least 1")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"`clip` is {self.clip}; expected a positive number")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"`precision` is {self.precision!r}; expected float32 or bfloat16")
+
+
+@dataclass
+class Progress:
+    """Where a run is. All of it is saved with every checkpoint."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best_value: float | None = None
+    best_epoch: int = 0
+    stalled: int = 0
+    done: bool = False
+
+
+Show = Callable[[Progress, int, Callable[[], dict[str, float]]], bool | None]
+Save = Callable[[Tensors, dict[str, Any], list[dict[str, Any]]], None]
+
+
+class Fit:
+    """One training run of one system.
+
+    Args:
+        system: what is trained.
+        splits: the data; `train` moves the weights, `valid` chooses among them, `test` is not looked at.
+        training: how.
+        save: called with the state, its note and the rows of the record, whenever the run can be resumed.
+        show: called after every step with where the run is, the number of batches of the epoch, and a
+            function that fetches the running means of the named values (fetching waits for the device).
+            Where it returns True the run stops with a checkpoint and a `KeyboardInterrupt`.
+
+    Raises:
+        UnsupportedError: if the system's loss cannot be cut into pieces and `accumulate` asks for it.
+    """
+
+    def __init__(
+        self, system: System, splits: Splits, training: Training, save: Save, show: Show | None = None
+    ) -> None:
+        if training.accumulate > 1 and system.procedure.couples_batch:
+            raise UnsupportedError(
+                f"`accumulate` is {training.accumulate}, but a loss of this system couples the data of a "
+                "batch: the sum over pieces would be another loss; train with accumulate=1"
+            )
+        if training.patience is not None and system.monitor == "last":
+            raise UnsupportedError(
+                "`patience` needs a held-out loss that can be compared over time, and this system has none: "
+                "leave it out, and set the number of epochs"
+            )
+        self.system, self.splits, self.training = system, splits, training
+        self.save, self.show = save, show
+        self.device = device_of(system)
+        self.at = Progress()
+        self.rows: list[dict[str, Any]] = []
+        self.best: Tensors = {}
+        self.totals: Tensors = {}
+        self.seen = 0
+
+    # -- the loop -----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Train from where the run is to its end; the model then has its best weights, in eval mode."""
+        training, at = self.training, self.at
+        batches = math.ceil(len(self.splits.train) / training.batch_size)
+        manner = Manner(training.clip, self._autocast)
+        started, before = time.monotonic(), at.seconds
+        saved = time.monotonic()
+        if not at.step and not self.rows:
+            self._checkpoint()
+        while not at.done:
+            self.system.model.train()
+            source = self.splits.train.batches(
+                training.batch_size, seed=training.seed, epoch=at.epoch, start=at.batch, device=self.device
+            )
+            for batch in source:
+                values = self.system.procedure.step(pieces(batch, training.accumulate), manner)
+                self._count(values, len(batch["x"]))
+                at.batch += 1
+                at.step += 1
+                at.seconds = before + time.monotonic() - started
+                if self.show is not None and self.show(at, batches, self._means):
+                    self._checkpoint()
+                    raise KeyboardInterrupt
+                if at.step == training.steps:
+                    break
+                if time.monotonic() - saved >= training.checkpoint_seconds:
+                    self._checkpoint()
+                    saved = time.monotonic()
+            self._end_of_epoch()
+            at.seconds = before + time.monotonic() - started
+            if at.done or time.monotonic() - saved >= training.checkpoint_seconds:
+                self._checkpoint()
+                saved = time.monotonic()
+        self.system.model.load_state_dict(self.best)
+        self.system.model.eval()
+
+    def _end_of_epoch(self) -> None:
+        training, at = self.training, self.at
+        row: dict[str, Any] = {"epoch": at.epoch + 1, "step": at.step, "seconds": round(at.seconds, 3)}
+        row |= {f"train/{name}": value for name, value in self._means().items()}
+        held_out = validate(self.system, self.splits.valid, training.batch_size)
+        row |= {f"valid/{name}": value for name, value in held_out.items()}
+        self.rows.append(row)
+        loss = next((held_out[name] for name in _loss_names(self.system) if name in held_out), math.nan)
+        if not all(math.isfinite(value) for value in self._means().values()):
+            raise UserError(
+                f"training left the finite numbers in epoch {at.epoch + 1}: try a smaller learning rate, "
+                "--clip 1, or look for extreme values in the data"
+            )
+        better = at.best_value is None or loss < at.best_value or self.system.monitor == "last"
+        if better:
+            at.best_value, at.best_epoch, at.stalled = loss, at.epoch + 1, 0
+            self.best = {k: v.detach().clone() for k, v in self.system.model.state_dict().items()}
+        else:
+            at.stalled += 1
+        self.totals, self.seen = {}, 0
+        at.epoch, at.batch = at.epoch + 1, 0
+        stalled = training.patience is not None and at.stalled >= training.patience
+        at.done = at.epoch >= training.epochs or at.step == training.steps or stalled
+
+    # -- named values, averaged on the device -------------------------------------------------------------
+
+    def _count(self, values: Tensors, size: int) -> None:
+        self.seen += size
+        for name, value in values.items():
+            total = self.totals.get(name)
+            if total is None:
+                total = self.totals[name] = torch.zeros((), dtype=torch.float64, device=self.device)
+            total.add_(value, alpha=size)
+
+    def _means(self) -> dict[str, float]:
+        names = list(self.totals)
+        if not names:
+            return {}
+        means = (torch.stack([self.totals[name] for name in names]) / self.seen).tolist()
+        return dict(zip(names, means, strict=True))
+
+    # -- going on later ------------------------------------------------------------------------------------
+
+    def _checkpoint(self) -> None:
+        tensors, about = pack_system(self.system)
+        tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        tensors |= {f"totals/{name}": value for name, value in self.totals.items()}
+        self.save(tensors, {**about, "at": vars(self.at), "seen": self.seen}, self.rows)
+
+    def restore(
+        self, tensors: Tensors, about: dict[str, Any], rows: list[dict[str, Any]], source: object
+    ) -> None:
+        """Go back to a checkpoint; rows of the record that came after it are dropped.
+
+        Raises:
+            UserError: if it belongs to another system.
+        """
+        parts: dict[str, Tensors] = {"best": {}, "totals": {}}
+        rest: Tensors = {}
+        for name, value in tensors.items():
+            head, _, tail = name.partition("/")
+            if head in parts:
+                parts[head][tail] = value.to(self.device)
+            else:
+                rest[name] = value
+        try:
+            self.at = Progress(**about["at"])
+            self.seen = int(about["seen"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{source} is damaged ({error}): start a new run") from error
+        self.best, self.totals = parts["best"], parts["totals"]
+        self.rows = [row for row in rows if row.get("epoch", 0) <= self.at.epoch]
+        unpack_system(self.system, rest, about, source)  # last: it also sets the random stream
+
+    def _autocast(self) -> Any:
+        if self.training.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def pieces(batch: Batch, count: int) -> list[Batch]:
+    """Cut a batch into `count` pieces, fewer if it has fewer data."""
+    if count == 1:
+        return [batch]
+    parts = {name: value.chunk(count) for name, value in batch.items()}
+    return [dict(zip(parts, values, strict=True)) for values in zip(*parts.values(), strict=True)]
+
+
+def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
+    """Means over a held-out set: every player's named values, and the parts of the ELBO where there is one.
+
+    The same every time, and without effect on the training's random stream.
+    """
+    procedure, model = system.procedure, system.model
+    totals: Tensors = {}
+    count = 0
+    with undisturbed(model), torch.no_grad():
+        for batch in data.batches(batch_size, seed=EVALUATION_SEED, shuffle=False, device=device_of(system)):
+            size = len(batch["x"])
+            trace = procedure.trace(batch, Manner())
+            values: Tensors = {}
+            for player in procedure.players:
+                judged = player.objective(trace)
+                prefix = f"{player.name}/" if len(procedure.players) > 1 else ""
+                values |= {f"{prefix}{name}": value for name, value in judged.values.items()}
+                values[f"{prefix}loss"] = judged.total
+            try:
+                values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
+                values["elbo"] = -values["distortion"] - values["rate"]
+            except UnsupportedError:
+                pass  # no density, no bound: the players' own values are all there is
+            for name, value in values.items():
+                totals[name] = totals.get(name, 0) + size * value.double()
+            count += size
+    return {name: float(total / count) for name, total in totals.items()}
+
+
+@contextmanager
+def undisturbed(model: nn.Module, seed: int = EVALUATION_SEED) -> Iterator[None]:
+    """Evaluation mode on a random stream of its own; mode and stream are put back afterwards."""
+    devices = {parameter.device for parameter in model.parameters()}
+    cuda = [device for device in devices if device.type == "cuda"]
+    training = model.training
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        model.eval()
+        try:
+            yield
+        finally:
+            model.train(training)
+
+
+def _loss_names(system: System) -> tuple[str, ...]:
+    return ("loss", f"{system.procedure.players[0].name}/loss")
