@@ -1,1 +1,62 @@
-"""Data: specs, arrays, streams, catalogued sets."""
+"""Data: specs, arrays, streams, named sets. Names are imported when used: `names` needs no torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vaekit.data.arrays import ArrayData
+    from vaekit.data.batch import Batch, Data, Splits
+    from vaekit.data.catalogue import names
+    from vaekit.data.dsprites import dsprites_images
+    from vaekit.data.grids import PackedGrid
+    from vaekit.data.identity import fingerprint
+    from vaekit.data.load import load, load_like
+    from vaekit.data.restore import assemble, original_units
+    from vaekit.data.spec import Kind, Spec
+    from vaekit.data.streams import StreamData
+
+_HOMES = {
+    "ArrayData": "arrays",
+    "Batch": "batch",
+    "Data": "batch",
+    "Kind": "spec",
+    "PackedGrid": "grids",
+    "Spec": "spec",
+    "Splits": "batch",
+    "StreamData": "streams",
+    "assemble": "restore",
+    "original_units": "restore",
+    "dsprites_images": "dsprites",
+    "fingerprint": "identity",
+    "load": "load",
+    "load_like": "load",
+    "names": "catalogue",
+}
+
+__all__ = [
+    "ArrayData",
+    "Batch",
+    "Data",
+    "Kind",
+    "PackedGrid",
+    "Spec",
+    "Splits",
+    "StreamData",
+    "assemble",
+    "dsprites_images",
+    "fingerprint",
+    "load",
+    "load_like",
+    "names",
+    "original_units",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vaekit.data' has no attribute {name!r}")
+    value = getattr(import_module(f"vaekit.data.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

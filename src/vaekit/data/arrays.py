@@ -8,7 +8,17 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vaekit.data.batch import Batch, Data, Splits, batch_count, checked_index, epoch_order, noise_seed, take_seed
+from vaekit.data.batch import (
+    Batch,
+    Data,
+    Splits,
+    batch_count,
+    checked_index,
+    epoch_order,
+    moved,
+    noise_seed,
+    take_seed,
+)
 from vaekit.data.decode import Decoder
 from vaekit.data.spec import Spec
 
@@ -56,7 +66,9 @@ class ArrayData:
             if array is not None and len(array) != len(x):
                 raise ValueError(f"`{name}` has {len(array)} rows, `x` has {len(x)}: expected equal numbers")
         if c is not None and tuple(c.shape[1:]) != spec.context:
-            raise ValueError(f"`c` holds conditions of shape {tuple(c.shape[1:])}; the spec expects {spec.context}")
+            raise ValueError(
+                f"`c` holds conditions of shape {tuple(c.shape[1:])}; the spec expects {spec.context}"
+            )
         self.spec = spec
         self.x = x.contiguous()
         self.y = None if y is None else y.long()
@@ -69,7 +81,8 @@ class ArrayData:
         return len(self.x)
 
     def __repr__(self) -> str:
-        return f"ArrayData({self.spec.name!r}, {len(self)} x {self.spec.shape}, {self.spec.kind}, {self.x.device})"
+        what = f"{len(self)} x {self.spec.shape}, {self.spec.kind}"
+        return f"ArrayData({self.spec.name!r}, {what}, {self.device})"
 
     @property
     def device(self) -> torch.device:
@@ -118,7 +131,7 @@ class ArrayData:
                 for name, array in self._arrays
             }
             if away:  # as stored: uint8 is a quarter of the traffic
-                stored = {name: array.to(device, non_blocking=True) for name, array in stored.items()}
+                stored = {name: moved(array, device) for name, array in stored.items()}
             if generator is not None:
                 generator.manual_seed(noise_seed(seed, epoch, number))
             yield {**stored, **decode(stored["x"], generator)}

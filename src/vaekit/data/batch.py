@@ -1,8 +1,9 @@
 """Batches, the protocol that every source of them follows, and the random numbers behind them.
 
-The content of batch number i is a pure function of the data, the size, the seed, the epoch and i: the order is a
-permutation seeded by (seed, epoch), and randomness of the data is seeded by (seed, epoch, i). Neither depends on
-what was drawn before, so a run that stops in the middle of an epoch continues exactly.
+The content of batch number i is a pure function of the data, the size, the seed, the epoch and i: the order
+    is a
+permutation seeded by (seed, epoch), and randomness of the data is seeded by (seed, epoch, i). Neither depends
+on what was drawn before, so a run that stops in the middle of an epoch continues exactly.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vaekit.data.spec import Spec
 
 Batch = dict[str, Tensor]
-"""`x` (B, *shape) float32; where there are any: labels `y` (B,) int64, conditions `c` (B, *context) float32, ground
-truth `factors` (B, F) int64."""
+"""`x` (B, *shape) float32; where there are any: labels `y` (B,) int64, conditions `c` (B, *context) float32,
+ground truth `factors` (B, F) int64."""
 
 
 @runtime_checkable
@@ -90,6 +93,11 @@ def epoch_order(count: int, *, seed: int, epoch: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(mix(_ORDER, seed, epoch)))
 
 
+def shuffled(count: int, seed: int) -> NDArray[np.int64]:
+    """A permutation that splits are cut from: (count,)."""
+    return np.random.Generator(np.random.PCG64(mix(seed))).permutation(count).astype(np.int64)
+
+
 def noise_seed(seed: int, epoch: int, number: int) -> int:
     """Seed of the randomness in batch `number`."""
     return mix(_NOISE, seed, epoch, number)
@@ -126,7 +134,12 @@ def checked_index(index: Tensor | Sequence[int], count: int) -> Tensor:
     if numbers.ndim != 1 or numbers.is_floating_point() or numbers.dtype == torch.bool:
         raise TypeError(f"`index` is {tuple(numbers.shape)} of {numbers.dtype}; expected integers, (B,)")
     numbers = numbers.long()
-    if numbers.numel() and not (0 <= int(numbers.min()) and int(numbers.max()) < count):
+    if numbers.numel() and not (int(numbers.min()) >= 0 and int(numbers.max()) < count):
         wrong = int(numbers[(numbers < 0) | (numbers >= count)][0])
         raise IndexError(f"`index` holds {wrong}, but there are {count} data: expected 0..{count - 1}")
     return numbers
+
+
+def moved(array: Tensor, device: torch.device) -> Tensor:
+    """`array` on `device`, without waiting where that is safe: a copy towards the CPU must be complete."""
+    return array.to(device, non_blocking=device.type == "cuda")

@@ -15,7 +15,7 @@ from vaekit.data.spec import Spec
 
 @lru_cache(maxsize=16)
 def _byte_thresholds(levels: int) -> tuple[Tensor, Tensor]:
-    """For each grey level v: integer and fractional part of 256 v / (levels - 1), the last level as 255 + 1."""
+    """For each grey level v: integer and fractional part of 256 v / (levels - 1), the last as 255 + 1."""
     scaled = torch.arange(levels, dtype=torch.float64) * 256 / (levels - 1)
     whole = scaled.floor().clamp_(max=255)
     return whole.to(torch.uint8), (scaled - whole).float()
@@ -37,12 +37,15 @@ def bernoulli(grey: Tensor, levels: int, generator: torch.Generator) -> Tensor:
     if grey.device.type != "cpu":
         uniform = torch.rand(grey.shape, generator=generator, device=grey.device)
         return uniform.lt_(grey.float().div_(levels - 1))
-    # One random byte r decides nearly every pixel: on if r < a, off if r > a, where a + f = 256 v / (levels - 1);
-    # for r = a, one pixel in 256, the fraction f decides. This is exact, and about three times as fast as a float a pixel.
+    # One random byte r decides nearly every pixel: on if r < a, off if r > a, where a + f = 256 v / (levels -
+    # 1); for r = a, one pixel in 256, the fraction f decides. This is exact, and about three times as fast as
+    # a float a pixel.
     whole, fraction = _byte_thresholds(levels)
     flat = grey.reshape(-1)
     edge = flat if levels == 256 else whole.index_select(0, flat.int())
-    words = torch.empty((flat.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    words = torch.empty((flat.numel() + 7) // 8, dtype=torch.int64).random_(
+        -(2**63), None, generator=generator
+    )
     random = words.view(torch.uint8)[: flat.numel()]
     on = random.lt(edge).view(torch.uint8).float()  # a cast from bool itself is six times slower
     tied = torch.from_numpy(np.flatnonzero(random.eq(edge).numpy()))  # torch's nonzero likewise
@@ -55,8 +58,10 @@ class Decoder(NamedTuple):
 
     Args:
         spec: of the set.
-        binarise: whether stored values are grey levels, or probabilities, of pixels to be drawn anew every time.
-        visible: number of elements, the last ones of each stored datum, that are the condition instead of `x`.
+        binarise: whether stored values are grey levels, or probabilities, of pixels to be drawn anew every
+            time.
+        visible: number of elements, the last ones of each stored datum, that are the condition instead of
+            `x`.
     """
 
     spec: Spec

@@ -1,12 +1,13 @@
 """dSprites without its file: the published images, drawn again from their five factors.
 
-A sprite is a polygon: its outline at scale 1 is rotated by -theta, scaled and moved to its centre; vertices are
-rounded to 1/256 pixel, as a graphics card does; a pixel is on where its centre lies inside by the even-odd rule,
-without smoothing. With the pixel rows as 64-bit words the even-odd fill is one exclusive-or per crossing: a
-crossing at column k flips all pixels from k to the right edge.
+A sprite is a polygon: its outline at scale 1 is rotated by -theta, scaled and moved to its centre; vertices
+    are
+rounded to 1/256 pixel, as a graphics card does; a pixel is on where its centre lies inside by the even-odd
+rule, without smoothing. With the pixel rows as 64-bit words the even-odd fill is one exclusive-or per
+crossing: a crossing at column k flips all pixels from k to the right edge.
 
-Of the 64,834 distinct published images that are at hand for comparison, 64,825 are equal bit for bit and 9 differ
-in one pixel (rounding of the renderer that drew the originals).
+Of the 64,834 distinct published images that are at hand for comparison, 64,825 are equal bit for bit and 9
+differ in one pixel (rounding of the renderer that drew the originals).
 
 References:
     dSprites: Disentanglement testing Sprites dataset. Matthey, Higgins, Hassabis, Lerchner, 2017.
@@ -47,7 +48,9 @@ def _outlines() -> Floats:
     t = 2 * np.pi * np.arange(_VERTICES) / _VERTICES
     up = (13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)) / 14.5 + 0.15
     heart = _RADIUS * np.stack((np.sin(t) ** 3, -up), axis=1)
-    shapes = np.stack([np.concatenate((s, np.repeat(s[-1:], _VERTICES - len(s), 0))) for s in (square, ellipse, heart)])
+    shapes = np.stack(
+        [np.concatenate((s, np.repeat(s[-1:], _VERTICES - len(s), 0))) for s in (square, ellipse, heart)]
+    )
     theta = 2 * np.pi * np.arange(40) / 39
     cos, sin = np.cos(theta), np.sin(theta)
     rotation = np.stack((np.stack((cos, sin), 1), np.stack((-sin, cos), 1)), 1)  # (orientation, row, column)
@@ -103,7 +106,7 @@ def _fill(x: Floats, width: Floats, crossings: _Crossings) -> NDArray[np.uint64]
 
 
 def _bytes(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Rows of packed images: (image, 64 words) -> (image, 512), bit k of byte j is column 8 j + k of its row."""
+    """Words as bytes: (image, 64) -> (image, 512); bit k of byte j is pixel 8 j + k, row by row."""
     return words.astype("<u8", copy=False).view(np.uint8).reshape(-1, SIDE * SIDE // 8)
 
 
@@ -114,14 +117,15 @@ def factors_of(index: ArrayLike) -> Integers:
 
 def index_of(factors: ArrayLike) -> Integers:
     """Grid points of factor values: (N, 5) -> (N,), the inverse of `factors_of`."""
-    return np.ravel_multi_index(tuple(np.asarray(factors, dtype=np.int64).T), tuple(FACTORS.values())).astype(np.int64)
+    columns = tuple(np.asarray(factors, dtype=np.int64).T)
+    return np.array(np.ravel_multi_index(columns, tuple(FACTORS.values())), dtype=np.int64)
 
 
 def _checked(index: ArrayLike) -> Integers:
     values = np.asarray(index)
     if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
         raise TypeError(f"`index` has shape {values.shape} and type {values.dtype}; expected integers (N,)")
-    if values.size and not (0 <= values.min() and values.max() < COUNT):
+    if values.size and not (values.min() >= 0 and values.max() < COUNT):
         wrong = values[(values < 0) | (values >= COUNT)][0]
         raise ValueError(f"`index` holds {wrong}; expected values in 0..{COUNT - 1}")
     return values.astype(np.int64)

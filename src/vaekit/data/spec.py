@@ -29,6 +29,13 @@ class Spec:
         columns: names of the columns of a table.
         factors: ground-truth factor name -> number of values, in the order of the label columns.
         note: what was done to the original values, in words for people.
+        class_names: names of the classes of `y`, if they have any.
+        offset, scale: constants of standardised columns: stored = (original - offset) / scale.
+        binarised: how a binary set was made from grey levels: pixels drawn with the level as probability,
+            anew in every batch of the training set and once for validation and test ("dynamic"), or set where
+            the level is at least one half ("threshold").
+        picture, quadrants: in a prediction task, the shape of the whole picture, and how many of its
+            quadrants (1 to 3) are the condition; `vaekit.data.assemble` joins the parts.
     """
 
     name: str
@@ -41,6 +48,12 @@ class Spec:
     columns: tuple[str, ...] | None = None
     factors: dict[str, int] | None = field(default=None)
     note: str = ""
+    class_names: tuple[str, ...] | None = None
+    offset: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
+    binarised: Literal["dynamic", "threshold"] | None = None
+    picture: tuple[int, ...] | None = None
+    quadrants: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -49,6 +62,14 @@ class Spec:
             raise ValueError(f"`shape` is {self.shape}; expected one or more positive sizes")
         if self.kind == "categorical" and (self.levels is None or self.levels < 2):
             raise ValueError(f"a categorical set needs `levels` >= 2; got {self.levels}")
+        if (self.offset is None) != (self.scale is None):
+            raise ValueError("`offset` and `scale` belong together; got one of them")
+        for name in ("columns", "offset", "scale"):
+            constants = getattr(self, name)
+            if constants is not None and len(constants) != self.dimensions:
+                raise ValueError(
+                    f"`{name}` has {len(constants)} entries; expected {self.dimensions}, one a column"
+                )
 
     @property
     def dimensions(self) -> int:
@@ -74,7 +95,7 @@ class Spec:
         if unknown := set(record) - known:
             raise ValueError(f"a data spec has no {', '.join(sorted(unknown))}")
         values = dict(record)
-        for name in ("shape", "context", "columns"):
+        for name in ("shape", "context", "columns", "class_names", "offset", "scale", "picture"):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
         try:

@@ -9,6 +9,7 @@ attribute `output_layer`.
 from vaekit.networks.choose import Architecture, make_decoder, make_encoder, resolve
 from vaekit.networks.conv28 import Conv28Decoder, Conv28Encoder
 from vaekit.networks.conv64 import StudyDecoder, StudyEncoder
+from vaekit.networks.dlgm import DlgmDecoder
 from vaekit.networks.gated import GatedMLP
 from vaekit.networks.initialise import set_output_bias
 from vaekit.networks.mlp import MLP, Activation, Init
@@ -20,6 +21,7 @@ __all__ = [
     "Architecture",
     "Conv28Decoder",
     "Conv28Encoder",
+    "DlgmDecoder",
     "GatedMLP",
     "Init",
     "ResidualDecoder",

@@ -11,7 +11,7 @@ from vaekit.networks.axes import Event, checked_events
 from vaekit.networks.conv28 import Conv28Decoder, Conv28Encoder
 from vaekit.networks.conv64 import StudyDecoder, StudyEncoder
 from vaekit.networks.gated import GatedMLP
-from vaekit.networks.mlp import MLP
+from vaekit.networks.mlp import MLP, Activation, Init
 from vaekit.networks.resnet import SIZES, ResidualDecoder, ResidualEncoder
 
 Architecture = Literal["auto", "mlp", "gated", "conv", "resnet"]
@@ -61,6 +61,8 @@ def make_encoder(
     inputs: Sequence[tuple[int, ...]],
     output: tuple[int, ...],
     hidden: Sequence[int] | None = None,
+    activation: Activation | None = None,
+    init: Init | None = None,
 ) -> nn.Module:
     """Build the network of an encoder, whose first input is the datum.
 
@@ -70,18 +72,21 @@ def make_encoder(
         output: event shape of the result, such as (2 n,) for means and log-scales.
         hidden: widths of the hidden layers of mlp and gated, or None for their own defaults. The
             convolutional architectures have fixed layers: this says nothing to them.
+        activation: nonlinearity of the hidden layers of mlp, or None for its own default.
+        init: how the initial weights of mlp are drawn, or None for its own default.
 
     Raises:
-        ValueError: the architecture does not take the shape of the first input, or a shape or width is not
-            allowed.
+        ValueError: the architecture does not take the shape of the first input, a shape or width is not
+            allowed, or `activation` or `init` is given to another architecture than mlp.
     """
     events, event = checked_events(inputs, output)
     chosen = resolve(architecture, events[0])
+    _only_mlp(chosen, activation, init)
     if chosen == "conv":
         return (StudyEncoder if events[0][1] == 64 else Conv28Encoder)(events, event)
     if chosen == "resnet":
         return ResidualEncoder(events, event)
-    return _dense(chosen, events, event, hidden)
+    return _dense(chosen, events, event, hidden, activation, init)
 
 
 def make_decoder(
@@ -89,6 +94,8 @@ def make_decoder(
     inputs: Sequence[tuple[int, ...]],
     output: tuple[int, ...],
     hidden: Sequence[int] | None = None,
+    activation: Activation | None = None,
+    init: Init | None = None,
 ) -> nn.Module:
     """Build the network of a decoder, whose output parametrises the datum.
 
@@ -98,22 +105,40 @@ def make_decoder(
         output: event shape of the result; (P C, height, width) for images with P parameters for each value.
         hidden: widths of the hidden layers of mlp and gated, or None for their own defaults. The
             convolutional architectures have fixed layers: this says nothing to them.
+        activation: nonlinearity of the hidden layers of mlp, or None for its own default.
+        init: how the initial weights of mlp are drawn, or None for its own default.
 
     Raises:
-        ValueError: the architecture does not take the shape of the output, or a shape or width is not
-            allowed.
+        ValueError: the architecture does not take the shape of the output, a shape or width is not allowed,
+            or `activation` or `init` is given to another architecture than mlp.
     """
     events, event = checked_events(inputs, output)
     chosen = resolve(architecture, event)
+    _only_mlp(chosen, activation, init)
     if chosen == "conv":
         return (StudyDecoder if event[1] == 64 else Conv28Decoder)(events, event)
     if chosen == "resnet":
         return ResidualDecoder(events, event)
-    return _dense(chosen, events, event, hidden)
+    return _dense(chosen, events, event, hidden, activation, init)
+
+
+def _only_mlp(chosen: Chosen, activation: Activation | None, init: Init | None) -> None:
+    for name, value in (("activation", activation), ("init", init)):
+        if value is not None and chosen != "mlp":
+            raise ValueError(
+                f"`{name}` is {value!r}, but {chosen!r} has its own: leave it out, or take 'mlp'"
+            )
 
 
 def _dense(
-    chosen: Literal["mlp", "gated"], inputs: Sequence[Event], output: Event, hidden: Sequence[int] | None
+    chosen: Literal["mlp", "gated"],
+    inputs: Sequence[Event],
+    output: Event,
+    hidden: Sequence[int] | None,
+    activation: Activation | None,
+    init: Init | None,
 ) -> nn.Module:
-    network = MLP if chosen == "mlp" else GatedMLP
-    return network(inputs, output) if hidden is None else network(inputs, output, hidden)
+    if chosen == "gated":
+        return GatedMLP(inputs, output) if hidden is None else GatedMLP(inputs, output, hidden)
+    widths = (400,) if hidden is None else hidden
+    return MLP(inputs, output, widths, activation or "relu", init or "torch")

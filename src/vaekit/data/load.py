@@ -1,0 +1,257 @@
+"""From the name of a set, a path or an array to training, validation and test data."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaekit.data.batch import Data, Splits, shuffled
+from vaekit.data.catalogue import ENTRIES
+from vaekit.data.named import read_named
+from vaekit.data.prepare import Rows, Treatment, nature_of, quadrant_order, treat
+from vaekit.data.raw import Binarise, Original, Raw, integer_labels, read
+from vaekit.data.spec import Kind, Spec
+from vaekit.data.sprites import load_dsprites
+from vaekit.errors import UserError
+
+Context = Literal["none", "labels", "quadrant1", "quadrant2", "quadrant3"]
+MEMORY = 2 << 30
+"""Bytes above which a file or a folder is streamed from disk instead of kept in memory."""
+
+
+def load(
+    source: Original,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    binarise: Binarise = "auto",
+    context: Context = "none",
+    seed: int = 0,
+    limit: int | None = None,
+    labels: str | ArrayLike | None = None,
+    kind: Kind | None = None,
+    standardise: bool = True,
+    memory: int = MEMORY,
+) -> Splits:
+    """Training, validation and test data of a named set, a file, a folder of pictures, or an array.
+
+    Official test sets are kept, and validation data are a seeded part of the training set. Without an
+    official split, a seeded tenth each is for validation and test. Nothing is rescaled without being said in
+    `spec.note`. dSprites trains on its whole grid, as is usual; validation and test are seeded samples of it.
+
+    Args:
+        source: a name of `vaekit list data` (write ./mnist for a folder of such a name); a path to .npy, .npz
+            (`x`, `y`, `c`), .csv, .tsv, .parquet or a folder of pictures; an array or tensor (N, ...); or a
+            tuple (x, y) or (x, y, c).
+        size: side in pixels that images get: pictures by central square and Lanczos, arrays averaged by area.
+        channels: 1 (grey) or 3 (colour).
+        binarise: "dynamic" draws pixels with the grey level as probability, anew in every training batch and
+            once for validation and test; "threshold" sets those of at least one half; "none" keeps the
+            values; "auto" is dynamic for digits, mnist and omniglot, none for all others.
+        context: what the condition `c` is: nothing (or the `c` of the source), the label as one-hot vector,
+            or the visible quadrants of the picture, with `x` the pixels that are to be predicted.
+        seed: of the split.
+        limit: keep only the first so many data of each split, for quick tries (of dSprites a random sample).
+        labels: name of the label column of a table, or the labels (N,) themselves.
+        kind: what the values are; inferred by default. Values that contradict it are refused.
+        standardise: subtract from each column of a real table its training mean and divide by its standard
+            deviation; the constants are kept in the spec.
+        memory: bytes above which a file or folder is streamed from disk.
+
+    Raises:
+        UserError: for data, a file or an option that cannot be used.
+
+    >>> splits = load("digits")
+    >>> splits.spec.shape, splits.spec.kind, len(splits.train), len(splits.valid), len(splits.test)
+    ((1, 8, 8), 'binary', 1437, 180, 180)
+    """
+    _check_options(binarise, context, kind, limit)
+    name = _known(source)
+    if name == "dsprites":
+        return load_dsprites(size, channels, context, seed, limit, kind, labels)
+    raw = _read(name, source, size, channels, labels, memory)
+    nature = nature_of(raw, kind, binarise)
+    train, valid, test, note = _split(raw, seed)
+    train, valid, test = (rows[:limit] for rows in (train, valid, test))
+    notes = [note, "" if limit is None else f"at most {limit} data of each split"]
+    treatment = treat(raw, train, nature, context=context, standardise=standardise, notes=notes)
+    return Splits(
+        treatment.build(raw, train, train=True, memory=memory),
+        treatment.build(raw, valid, train=False, memory=memory),
+        treatment.build(raw.test or raw, test, train=False, memory=memory),
+    )
+
+
+def load_like(
+    source: Original,
+    spec: Spec,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    labels: str | ArrayLike | None = None,
+    limit: int | None = None,
+    memory: int = MEMORY,
+) -> Data:
+    """All data of a source, treated as the set of a known spec was: size, scaling, kind, conditions.
+
+    Of a set with an official split it is the test set. Columns of a table are found by their names. Folders
+    of pictures and named sets get the size and channels of the spec; an array must have them, or be told to.
+
+    Args:
+        source: as for `load`.
+        spec: of the data that a model was trained on.
+        size, channels: as for `load`.
+        labels: as for `load`.
+        limit: only the first so many data.
+        memory: as for `load`.
+
+    Raises:
+        UserError: if the data do not fit the spec.
+    """
+    _check_options("auto", "none", None, limit)
+    name = _known(source)
+    picture = spec.picture or spec.shape
+    task: Context = "none" if spec.quadrants is None else _QUADRANTS[spec.quadrants]
+    if name == "dsprites":
+        found = load_dsprites(None, None, task, 0, limit, None, labels).train
+        _same_shape(found.spec, spec)
+        return found
+    image = len(picture) == 3 and picture[0] in (1, 3)
+    square = picture[1] if image and picture[1] == picture[2] else None
+    if name is not None or (isinstance(source, str | Path) and Path(source).expanduser().is_dir()):
+        size, channels = size or square, channels or (picture[0] if image else None)
+    raw = _read(name, source, size, channels, labels, memory)
+    raw = raw.test or raw
+    if spec.columns is not None and raw.columns is not None:
+        _select_columns(raw, spec.columns)
+    if raw.shape != picture:
+        raise UserError(f"{raw.name} holds data of shape {raw.shape}; expected {picture}, as in {spec.name}")
+    nature = nature_of(raw, spec.kind, spec.binarised or "none")
+    if spec.levels and spec.kind in ("unit", "categorical") and (nature.levels or 0) > spec.levels:
+        raise UserError(f"{raw.name} holds {nature.levels} levels; expected {spec.levels}, as in {spec.name}")
+    if raw.y is not None:
+        _match_classes(raw, spec)
+    rows = np.arange(len(raw.x), dtype=np.int64)[:limit]
+    levels = spec.levels if spec.kind == "categorical" else nature.levels
+    known = replace(spec, name=raw.name, size=len(rows), levels=levels)
+    one_hot = spec.context is not None and spec.quadrants is None and raw.c is None
+    order, visible = (
+        (None, 0) if spec.quadrants is None else quadrant_order(raw.name, picture, spec.quadrants)
+    )
+    return Treatment(known, nature, order, visible, one_hot).build(raw, rows, train=False, memory=memory)
+
+
+_QUADRANTS: dict[int, Context] = {1: "quadrant1", 2: "quadrant2", 3: "quadrant3"}
+
+
+def _check_options(binarise: str, context: str, kind: str | None, limit: int | None) -> None:
+    for option, value, choices in (
+        ("binarise", binarise, get_args(Binarise)),
+        ("context", context, get_args(Context)),
+        ("kind", kind, (None, *get_args(Kind))),
+    ):
+        if value not in choices:
+            raise UserError(
+                f"`{option}` is {value!r}; expected one of {', '.join(str(c) for c in choices if c)}"
+            )
+    if limit is not None and limit < 1:
+        raise UserError(f"`limit` is {limit}; expected 1 or more data in each split")
+
+
+def _known(source: Original) -> str | None:
+    """The catalogued name that `source` is, or None if it is something to be read.
+
+    Raises:
+        UserError: for a string that is neither a name nor an existing path, with the nearest name.
+    """
+    if not isinstance(source, str):
+        return None
+    name = source.lower().replace("-", "_")
+    if name in ENTRIES:
+        return name
+    if not Path(source).expanduser().exists():
+        near = difflib.get_close_matches(name, ENTRIES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(
+            f"no data {source!r}: {hint}expected one of {', '.join(ENTRIES)}, or the path of a file or folder"
+        )
+    return None
+
+
+def _read(
+    name: str | None,
+    source: Original,
+    size: int | None,
+    channels: int | None,
+    labels: str | ArrayLike | None,
+    memory: int,
+) -> Raw:
+    if name is None:
+        raw = read(source, size=size, channels=channels, labels=labels, memory=memory)
+    elif labels is not None:
+        raise UserError(f"`{name}` has labels of its own; expected no `labels`")
+    else:
+        raw = read_named(name, size=size, channels=channels)
+    if raw.y is not None:
+        raw.y, raw.class_names = integer_labels(raw.y, len(raw.x), raw.name, raw.class_names)
+    return raw
+
+
+def _split(raw: Raw, seed: int) -> tuple[Rows, Rows, Rows, str]:
+    """Rows of training, validation and test data, and what was done."""
+    count = len(raw.x)
+    order = shuffled(count, seed)
+    if raw.test is not None:
+        note = f"official test set; validation: {raw.valid} of the {count} training data, by seed {seed}"
+        return order[: -raw.valid], order[-raw.valid :], np.arange(len(raw.test.x), dtype=np.int64), note
+    if count < 3:
+        rows = "one row" if count == 1 else "2 rows"
+        raise UserError(
+            f"{raw.name} holds {rows}; expected 3 or more: one each for training, validation and test"
+        )
+    part = max(1, round(0.1 * count))
+    train = count - 2 * part
+    note = f"no official split: {train} training, {part} validation and {part} test data by seed {seed}"
+    return order[:train], order[train : train + part], order[train + part :], note
+
+
+def _select_columns(raw: Raw, columns: tuple[str, ...]) -> None:
+    """Bring the columns of a table into the order of a spec."""
+    have = raw.columns or ()
+    if missing := [name for name in columns if name not in have]:
+        raise UserError(
+            f"{raw.name} has no column {missing[0]!r}; expected the columns {', '.join(columns[:20])}"
+        )
+    if not isinstance(raw.x, np.ndarray):
+        raise TypeError("a table is an array")
+    raw.x = raw.x[:, [have.index(name) for name in columns]]
+    raw.columns, raw.shape = columns, (len(columns),)
+
+
+def _match_classes(raw: Raw, spec: Spec) -> None:
+    """Number the labels as the spec does; labels that it does not know are refused."""
+    if raw.y is None or spec.classes is None:
+        raw.y = None
+        return
+    if raw.class_names is not None and spec.class_names is not None and raw.class_names != spec.class_names:
+        if strange := [name for name in raw.class_names if name not in spec.class_names]:
+            raise UserError(
+                f"{raw.name} has the label {strange[0]!r}; expected one of {', '.join(spec.class_names[:20])}"
+            )
+        raw.y = np.array([spec.class_names.index(name) for name in raw.class_names])[raw.y]
+    if int(raw.y.max()) >= spec.classes:
+        raise UserError(f"{raw.name} has the label {int(raw.y.max())}; expected 0..{spec.classes - 1}")
+
+
+def _same_shape(found: Spec, spec: Spec) -> None:
+    if found.shape != spec.shape or spec.kind != found.kind:
+        raise UserError(
+            f"{found.name} holds {found.kind} data of shape {found.shape}; expected {spec.kind} data "
+            f"of shape "
+            f"{spec.shape}, as in {spec.name}"
+        )

@@ -1,0 +1,204 @@
+"""Tables of real columns from CSV and Parquet files. Imports no torch."""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaekit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Real numbers (row, column), the names of the columns, and labels (row,), if asked for."""
+
+    values: NDArray[np.float64]
+    columns: tuple[str, ...]
+    labels: NDArray[Any] | None = None
+
+
+def read_table(path: Path, labels: str | None = None) -> Table:
+    """A `.csv`, `.tsv` or `.parquet` file.
+
+    Args:
+        path: the file.
+        labels: name of the column that holds labels instead of a real number.
+
+    Raises:
+        UserError: for anything that is no table of finite real numbers, with the row and the column.
+    """
+    table = (
+        read_parquet(path, labels) if path.suffix.lower() in (".parquet", ".pq") else read_csv(path, labels)
+    )
+    if len(table.values) == 0:
+        raise UserError(f"{path} has no rows; expected a table with numbers")
+    if not table.columns:
+        raise UserError(f"{path} has no columns of numbers")
+    return table
+
+
+def _number(cell: str) -> float | None:
+    """The number in a cell; `_` is no digit separator here."""
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return None
+
+
+def _bad_cell(path: Path, line: int, column: str, cell: str) -> UserError:
+    where = f"{path}: line {line}, column {column!r}"
+    if not cell.strip() or cell.strip().lower() in ("nan", "na", "n/a", "null", "none", "?"):
+        return UserError(f"{where}: the value is missing ({cell!r}); remove the row or fill the value first")
+    if _number(cell) is not None:
+        return UserError(f"{where}: the value is {cell.strip()}; expected a finite number")
+    remedy = "leave the column out, encode it, or name it as `labels`"
+    return UserError(f"{where}: {cell[:40]!r} is not a number; {remedy}")
+
+
+def _delimiter(path: Path, line: str) -> str:
+    return "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=line.count)
+
+
+def _has_header(first: list[str], second: list[str] | None) -> bool:
+    """A row without any number is a header; so is one with a word above a number."""
+    words = [_number(cell) is None for cell in first]
+    if all(words):
+        return True
+    below = second if second is not None and len(second) == len(first) else []
+    return any(word and _number(cell) is not None for word, cell in zip(words, below, strict=False))
+
+
+def _column_names(path: Path, header: list[str]) -> list[str]:
+    names = [cell.strip() or f"column{k}" for k, cell in enumerate(header, 1)]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{path}: the column name {name!r} stands twice; rename one")
+    return names
+
+
+def _label_place(path: Path, names: list[str], labels: str | None) -> int | None:
+    if labels is None:
+        return None
+    if labels not in names:
+        raise UserError(
+            f"{path} has no column {labels!r} for the labels; its columns are {', '.join(names[:20])}"
+        )
+    return names.index(labels)
+
+
+def read_csv(path: Path, labels: str | None = None) -> Table:
+    """A table of text in UTF-8: comma, semicolon or tab between values, with or without a header.
+
+    Blank lines are left out. Columns without a name are called `column1`, `column2`, ...
+
+    Raises:
+        UserError: see `read_table`.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            sample = next((line for line in stream if line.strip()), "")
+            stream.seek(0)
+            reader = csv.reader(
+                stream, delimiter=_delimiter(path, sample), skipinitialspace=True, strict=True
+            )
+            rows = ((reader.line_num, row) for row in reader if row and (len(row) > 1 or row[0].strip()))
+            return _parse(path, rows, labels)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+    except csv.Error as error:
+        raise UserError(f"{path}: line {reader.line_num}: {error}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _parse(path: Path, rows: Iterator[tuple[int, list[str]]], labels: str | None) -> Table:
+    head = [row for _, row in zip(range(2), rows, strict=False)]
+    if not head:
+        raise UserError(f"{path} is empty; expected a table with numbers")
+    (line, first), second = head[0], head[1] if len(head) > 1 else None
+    header = _has_header(first, second[1] if second else None)
+    names = _column_names(path, first) if header else [f"column{k}" for k in range(1, len(first) + 1)]
+    place = _label_place(path, names, labels)
+    columns = [name for k, name in enumerate(names) if k != place]
+    values, found = array("d"), []
+    data = ([] if header else [(line, first)]) + ([second] if second else [])
+    for source in (data, rows):
+        for line, row in source:
+            if len(row) != len(names):
+                raise UserError(
+                    f"{path}: line {line} has {len(row)} values; expected {len(names)}, one a column"
+                )
+            if place is not None:
+                label = row.pop(place).strip()
+                if not label:
+                    raise UserError(f"{path}: line {line}: the label {labels!r} is missing")
+                found.append(label)
+            try:
+                numbers = [float(cell) for cell in row]
+            except ValueError:
+                numbers = []
+            if len(numbers) < len(row) or not isfinite(sum(numbers)) or "_" in "".join(row):
+                for name, cell in zip(columns, row, strict=True):
+                    if (number := _number(cell)) is None or not isfinite(number):
+                        raise _bad_cell(path, line, name, cell)
+            values.extend(numbers)
+    matrix = np.frombuffer(values, np.float64) if len(values) else np.empty(0)
+    return Table(matrix.reshape(-1, max(1, len(columns))), tuple(columns), np.array(found) if found else None)
+
+
+def read_parquet(path: Path, labels: str | None = None) -> Table:
+    """A Parquet file whose columns are integers, floats, decimals or booleans; needs pyarrow.
+
+    Raises:
+        UserError: see `read_table`; also if pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise UserError(
+            f"{path}: Parquet files need pyarrow: python -m pip install 'vaekit[tables]'"
+        ) from None
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}") from None
+    names = _column_names(path, list(table.column_names))
+    place = _label_place(path, names, labels)
+    columns, arrays, found = [], [], None
+    for k, (name, column) in enumerate(zip(names, table.columns, strict=True)):
+        if column.null_count:
+            row = column.is_null().to_pylist().index(True)
+            raise UserError(
+                f"{path}: row {row}, column {name!r}: the value is missing; remove the row or fill it first"
+            )
+        kind = column.type
+        if k == place:
+            found = np.array([str(value) for value in column.to_pylist()])
+            continue
+        if not (
+            pa.types.is_integer(kind)
+            or pa.types.is_floating(kind)
+            or pa.types.is_boolean(kind)
+            or pa.types.is_decimal(kind)
+        ):
+            remedy = "leave the column out, encode it, or name it as `labels`"
+            raise UserError(f"{path}: column {name!r} holds {kind}, not numbers; {remedy}")
+        numbers = np.asarray(column.to_numpy(), dtype=np.float64)
+        if not np.isfinite(numbers).all():
+            row = int(np.argmax(~np.isfinite(numbers)))
+            raise UserError(
+                f"{path}: row {row}, column {name!r}: the value is {numbers[row]}; expected a finite number"
+            )
+        columns.append(name)
+        arrays.append(numbers)
+    matrix = np.stack(arrays, axis=1) if arrays else np.empty((table.num_rows, 0))
+    return Table(matrix, tuple(columns), found)
