@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import math
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ import torch
 
 from vaekit.checkpoint import pack_system
 from vaekit.data.batch import Splits
-from vaekit.errors import UserError
+from vaekit.errors import ArgumentError, UserError, arguments_of
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
 from vaekit.system import System
 from vaekit.trainer import Fit, Progress, Show, Training
@@ -23,6 +24,14 @@ DEFAULT_BUDGET = 2_000_000
 """Data seen by default: large sets get fewer epochs than the recipe names."""
 
 Precision = Literal["float32", "bfloat16"]
+
+
+class Stopped(KeyboardInterrupt):
+    """A training that was stopped on purpose, and can go on: `path` is the run directory."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} was stopped; `vaekit.resume` goes on with it")
+        self.path = path
 
 
 def train(
@@ -42,6 +51,7 @@ def train(
     checkpoint_seconds: float = 10.0,
     data_options: dict[str, Any] | None = None,
     show: Show | None = None,
+    started: Callable[[Run], None] | None = None,
     **arguments: Any,
 ) -> Run:
     """Train a recipe on data, and leave a run directory.
@@ -52,7 +62,7 @@ def train(
         out: the run directory; by default the next free name below `runs/`.
         seed: of initial weights, order and noise.
         epochs: passes over the training set; by default what the recipe says, but no more than two million
-            data seen.
+            data seen, unless a schedule of the recipe spans them.
         steps: stop after this many steps, if earlier.
         batch_size: data per step; by default what the recipe says.
         device: cpu, cuda, mps, or auto for the fastest that is there.
@@ -63,6 +73,7 @@ def train(
         checkpoint_seconds: seconds between states from which the run can be resumed.
         data_options: arguments of `vaekit.data.load`, such as {"size": 64}.
         show: called after every step; see `vaekit.trainer.Fit`.
+        started: called once, with the run, before the first step.
         **arguments: of the recipe.
 
     Returns:
@@ -70,19 +81,26 @@ def train(
 
     Raises:
         UserError: if data, recipe, arguments or the place of the run cannot be used; nothing is left behind.
+        Stopped: if `show` or Ctrl-C stopped it; the run can be resumed.
     """
     build = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    if not 0 <= seed < 2**63:
+        raise ArgumentError(f"`seed` is {seed}; expected 0 .. 2^63 - 1")
     splits, source = _load(data, data_options or {})
     where = pick_device(device)
     with _own_stream(where):
         torch.manual_seed(seed)
         system = build_system(build, splits.spec, arguments, where)
-        size = batch_size or system.batch_size
-        count = epochs or min(system.epochs, max(1, math.ceil(DEFAULT_BUDGET / len(splits.train))))
-        training = Training(
-            epochs=count, batch_size=size, steps=steps, seed=seed, precision=precision, accumulate=accumulate,
-            clip=clip, patience=patience, checkpoint_seconds=checkpoint_seconds,
-        )  # fmt: skip
+        size = system.batch_size if batch_size is None else batch_size
+        count = system.epochs
+        if not system.scheduled:
+            count = min(count, max(1, math.ceil(DEFAULT_BUDGET / len(splits.train))))
+        with arguments_of("the training"):
+            training = Training(
+                epochs=count if epochs is None else epochs, batch_size=size, steps=steps, seed=seed,
+                precision=precision, accumulate=accumulate, clip=clip, patience=patience,
+                checkpoint_seconds=checkpoint_seconds,
+            )  # fmt: skip
         path = _free_place(system.call["recipe"], splits.spec.name) if out is None else Path(out)
         refuse_occupied(path)
         fit = Fit(system, splits, training, save=lambda *_: None, show=show)
@@ -92,7 +110,7 @@ def train(
             about={**about, "at": vars(Progress()), "seen": 0},
         )  # fmt: skip
         run.update(device=str(where))
-        return _finish(run, fit, system)
+        return _finish(run, fit, system, started)
 
 
 def resume(
@@ -103,6 +121,7 @@ def resume(
     epochs: int | None = None,
     device: str = "auto",
     show: Show | None = None,
+    started: Callable[[Run], None] | None = None,
 ) -> Run:
     """Go on with a run that was stopped, bit for bit on the same machine.
 
@@ -113,16 +132,18 @@ def resume(
         epochs: a new total, to train a finished run for longer.
         device: cpu, cuda, mps, or auto.
         show: called after every step; see `vaekit.trainer.Fit`.
+        started: called once, with the run, before the first step.
 
     Raises:
         UserError: if the run cannot go on.
+        Stopped: if `show` or Ctrl-C stopped it; the run can be resumed.
     """
     run = Run.open(path, recipe=recipe, data=data)
     settings = dict(run.record["training"])
     if epochs is not None:
         if settings["epochs"] > epochs:
             raise UserError(
-                f"`epochs` is {epochs}, but the run is set to {settings['epochs']}: expected more"
+                f"`epochs` is {epochs}, but the run is set to {settings['epochs']}: expected at least as many"
             )
         settings["epochs"] = epochs
     try:
@@ -139,17 +160,20 @@ def resume(
         fit.restore(tensors, about, run.metrics(), run.path)
         if epochs is not None and fit.at.epoch < epochs and fit.at.step != training.steps:
             fit.at.done = False
+        run.remove_drafts()
         run.update(status="running", training=settings)
-        return _finish(run, fit, system)
+        return _finish(run, fit, system, started)
 
 
-def _finish(run: Run, fit: Fit, system: System) -> Run:
+def _finish(run: Run, fit: Fit, system: System, started: Callable[[Run], None] | None) -> Run:
     fit.save = run.save_state
     try:
+        if started is not None:
+            started(run)
         fit.run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _mark(run, "interrupted")
-        raise
+        raise Stopped(run.path) from stop
     except BaseException:
         _mark(run, "failed")
         raise

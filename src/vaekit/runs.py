@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import platform
@@ -18,7 +17,7 @@ import torch
 from vaekit.checkpoint import Tensors, load_weights
 from vaekit.data.batch import Splits
 from vaekit.data.spec import Spec
-from vaekit.errors import UserError
+from vaekit.errors import UserError, arguments_of, nearest
 from vaekit.files import (
     disk_errors,
     read_json,
@@ -36,6 +35,8 @@ FORMAT = 1
 RECORD, METRICS, WEIGHTS, STATE, REPORT = (
     "run.json", "metrics.jsonl", "weights.safetensors", "state.safetensors", "report.html",
 )  # fmt: skip
+
+_SLACK = 256 << 20  # bytes that a record may ask for beyond its weights: shapes are compared one by one later
 
 Recipe = Callable[..., System]
 
@@ -140,13 +141,31 @@ class Run:
         Raises:
             UserError: if the recorded call no longer builds a system.
         """
+        self._refuse_oversize()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.record["seed"])
             return build_system(self.recipe, self.spec, self.record["arguments"], device)
 
+    def _refuse_oversize(self) -> None:
+        """Refuse a record that asks for more weights than the run holds, before any memory is taken."""
+        files = [self.path / name for name in (WEIGHTS, STATE) if (self.path / name).is_file()]
+        stored = max((file.stat().st_size for file in files), default=0)
+        with torch.random.fork_rng(devices=[]):
+            sketch = build_system(self.recipe, self.spec, self.record["arguments"], "meta").model.state_dict()
+        asked = sum(value.numel() * value.element_size() for value in sketch.values())
+        if asked > stored + _SLACK:
+            raise UserError(
+                f"{self.path} does not fit together: {RECORD} asks for {asked:,} bytes of weights, and the "
+                f"files hold {stored:,}: it was damaged or changed"
+            )
+
     def model(self) -> Model:
         """The trained model with its best weights, in eval mode on the CPU."""
         if self._model is None:
+            if not (self.path / WEIGHTS).exists():
+                raise UserError(
+                    f"{self.path} has no {WEIGHTS} yet: finish the training with `vaekit resume {self.path}`"
+                )
             model = self.system().model
             weights, _ = read_tensors(self.path / WEIGHTS)
             load_weights(model, weights, self.path / WEIGHTS)
@@ -161,7 +180,7 @@ class Run:
             UserError: if they were in memory, or are no longer what they were.
         """
         if self._splits is None:
-            from vaekit.data import load
+            from vaekit.data import fingerprint, load
 
             source = self.record["data"].get("source")
             if source is None:
@@ -169,12 +188,15 @@ class Run:
                     f"{self.path} was trained on data in memory, which the run does not hold: pass them as "
                     "`data`"
                 )
-            self._splits = load(source, **self.record["data"].get("options", {}))
-            if self._splits.spec != self.spec:
+            with arguments_of(f"the data options in {self.path / RECORD}"):
+                splits = load(source, **self.record["data"].get("options", {}))
+            same = fingerprint(splits.train) == self.record["data"]["fingerprint"]
+            if splits.spec != self.spec or not same:
                 raise UserError(
                     f"the data at {source} changed since {self.path} was trained on them: put the former "
                     "data back, or train again"
                 )
+            self._splits = splits
         return self._splits
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -201,6 +223,12 @@ class Run:
         write_tensors(self.path / WEIGHTS, model.state_dict())
         self._model = None
 
+    def remove_drafts(self) -> None:
+        """Remove what a killed training was about to write."""
+        for draft in self.path.glob(".*.part"):
+            with disk_errors(draft, "remove"):
+                draft.unlink(missing_ok=True)
+
     def update(self, **entries: Any) -> None:
         """Set entries of the record."""
         self.record |= entries
@@ -221,26 +249,20 @@ def find_recipe(name: str) -> Recipe:
     return found
 
 
-def nearest(name: str, names: list[str]) -> str:
-    """The end of an error message that offers the nearest of the known names."""
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f": did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
-
-
 def build_system(
     recipe: Recipe, spec: Spec, arguments: dict[str, Any], device: torch.device | str = "cpu"
 ) -> System:
     """Call a recipe with arguments that may come from a file or a command line.
 
     Raises:
-        UserError: if an argument is unknown; the nearest name is offered.
+        UserError: if an argument is unknown (the nearest name is offered) or refused.
     """
     known = list(inspect.signature(recipe).parameters)[1:]
     for name in arguments:
         if name not in known:
             raise UserError(f"recipe {_name(recipe)!r} has no argument {name!r}{nearest(name, known)}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-    with torch.device(device):
+    with arguments_of(f"the arguments of recipe {_name(recipe)!r}"), torch.device(device):
         return recipe(spec, **values)
 
 
@@ -269,6 +291,11 @@ def _check_record(record: Any, path: Path) -> None:
     for name, kind in kinds.items():
         if not isinstance(record.get(name), kind):
             raise UserError(f"{path} is damaged: {name!r} is missing or no {kind.__name__}")
+    if not 0 <= record["seed"] < 2**63:
+        raise UserError(f"{path} is damaged: 'seed' is {record['seed']}; expected 0 .. 2^63 - 1")
+    for name, allowed in (("source", (str, type(None))), ("options", (dict,)), ("fingerprint", (str,))):
+        if not isinstance(record["data"].get(name), allowed):
+            raise UserError(f"{path} is damaged: 'data' has no usable {name!r}")
 
 
 def _versions() -> dict[str, str]:

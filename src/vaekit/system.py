@@ -28,6 +28,7 @@ class System:
         epochs: passes over the training set that show what the system can do; the trainer's default.
         monitor: which weights are handed back: those with the lowest held-out loss of the first player, or
             the last ones, where that loss says nothing (games, schedules that change what is minimised).
+        scheduled: whether a schedule spans these epochs, so that a default budget must not cut them short.
         call: the recorded call: {"recipe": name, "arguments": {...}}. Filled in by `recipe`.
     """
 
@@ -36,6 +37,7 @@ class System:
     batch_size: int = 128
     epochs: int = 50
     monitor: Literal["loss", "last"] = "loss"
+    scheduled: bool = False
     call: dict[str, Any] = field(default_factory=dict)
 
     def modules(self) -> dict[str, nn.Module]:

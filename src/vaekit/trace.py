@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from torch import Tensor
 from torch.distributions import Distribution
 
-Batch = dict[str, Tensor]
-"""`x` (batch, *event); optionally `c` (batch, *context), `y` (batch,) and whatever a model asks for."""
+from vaekit.data.batch import Batch
+
+__all__ = ["Batch", "Latent", "Observed", "Trace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,15 @@ class Latent:
         p: its prior, given the other latents.
         chained: whether `q` depends on another latent's draw. Estimators that cut the posterior's parameters
             out of the graph (STL, DReG) are only right where it does not.
+        closed: whether KL(q || p) with the other draws held still is this latent's share of the rate. It is
+            not where `p` depends on a draw that was made from this one, as in a chain inferred bottom-up.
     """
 
     value: Tensor
     q: Distribution
     p: Distribution
     chained: bool = False
+    closed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

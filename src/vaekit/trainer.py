@@ -54,6 +54,8 @@ class Training:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` is {value}; expected at least 1")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"`seed` is {self.seed}; expected 0 .. 2^63 - 1")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"`clip` is {self.clip}; expected a positive number")
         if self.precision not in ("float32", "bfloat16"):
@@ -107,9 +109,12 @@ class Fit:
                 "`patience` needs a held-out loss that can be compared over time, and this system has none: "
                 "leave it out, and set the number of epochs"
             )
-        self.system, self.splits, self.training = system, splits, training
+        self.system, self.training = system, training
         self.save, self.show = save, show
         self.device = device_of(system)
+        self.splits = Splits(
+            *(resident(part, self.device) for part in (splits.train, splits.valid, splits.test))
+        )
         self.at = Progress()
         self.rows: list[dict[str, Any]] = []
         self.best: Tensors = {}
@@ -222,16 +227,26 @@ class Fit:
         try:
             self.at = Progress(**about["at"])
             self.seen = int(about["seen"])
+            counts = (self.at.epoch, self.at.batch, self.at.step, self.at.best_epoch, self.at.stalled)
+            if not all(isinstance(n, int) and n >= 0 for n in (*counts, *(row["epoch"] for row in rows))):
+                raise ValueError("its counters are no whole numbers")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{source} is damaged ({error}): start a new run") from error
         self.best, self.totals = parts["best"], parts["totals"]
-        self.rows = [row for row in rows if row.get("epoch", 0) <= self.at.epoch]
+        self.rows = [row for row in rows if row["epoch"] <= self.at.epoch]
         unpack_system(self.system, rest, about, source)  # last: it also sets the random stream
 
     def _autocast(self) -> Any:
         if self.training.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def resident(data: Data, device: torch.device) -> Data:
+    """The data on the device, where they fit into memory at all; streams upload batch by batch."""
+    move = getattr(data, "to", None)
+    moved: Data = data if move is None or device.type == "cpu" else move(device)
+    return moved
 
 
 def pieces(batch: Batch, count: int) -> list[Batch]:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import nn
 
 from vaekit import conditionals as c
+from vaekit.checks import known, number, sizes, whole
 from vaekit.conditionals.parts import MakeNetwork, Shape
 from vaekit.data.spec import Kind, Spec
 from vaekit.errors import UnsupportedError
@@ -104,7 +105,7 @@ def make_likelihood(name: LikelihoodName, spec: Spec, network: MakeNetwork, sigm
 def make_posterior(
     name: PosteriorName, network: MakeNetwork, latents: int, rank: int | None = None
 ) -> nn.Module:
-    """The posterior over a latent vector of `latents` dimensions; `rank` (default 1) is for "low_rank" alone."""
+    """The posterior over `latents` dimensions; `rank` (1 if nothing is said) is for "low_rank" alone."""
     known("posterior", name, PosteriorName)
     event = (whole("latents", latents),)
     if name == "low_rank":
@@ -269,10 +270,8 @@ def _layers(
     dense: Dense,
 ) -> tuple[Sequence[int] | None, Activation | None, Init | None]:
     """Widths, nonlinearity and initial weights as the architecture takes them; None where it takes none."""
-    if isinstance(hidden, int):
-        raise TypeError(
-            f"`hidden` is {hidden}; expected the widths of all hidden layers, such as ({hidden},)"
-        )
+    if hidden is not None:
+        sizes("hidden", hidden)
     chosen = resolve(architecture, event)
     meant = f"`architecture` {architecture!r} means {chosen!r} for the shape {tuple(event)}"
     if hidden is not None and chosen not in ("mlp", "gated"):
@@ -282,8 +281,8 @@ def _layers(
         )
     if activation is not None and chosen != "mlp":
         raise UnsupportedError(
-            f"`activation` is {activation!r}, but {meant}, which has its own: leave `activation` out, or take "
-            "architecture mlp"
+            f"`activation` is {activation!r}, but {meant}, which has its own: leave `activation` out, or "
+            "take architecture mlp"
         )
     if chosen == "mlp":
         return hidden if hidden is not None else dense.hidden, activation or dense.activation, dense.init
@@ -303,8 +302,8 @@ def unconditional(spec: Spec, system: str) -> None:
     """
     if spec.context is not None:
         raise UnsupportedError(
-            f"{spec.name!r} comes with a condition {tuple(spec.context)}, which {system} has no place for: leave "
-            "`context` out of the data options, or take the recipe vae or cvae"
+            f"{spec.name!r} comes with a condition {tuple(spec.context)}, which {system} has no place for: "
+            "leave `context` out of the data options, or take the recipe vae or cvae"
         )
 
 
@@ -358,48 +357,3 @@ def draws(samples: int) -> int | None:
 def passes(spec: Spec, batch_size: int, steps: int) -> int:
     """Number of epochs that make at least so many steps."""
     return max(1, math.ceil(steps / math.ceil(spec.size / batch_size)))
-
-
-def whole(argument: str, value: int, least: int = 1) -> int:
-    """A whole number of at least `least`.
-
-    Raises:
-        TypeError: if it is no whole number.
-        ValueError: if it is too small.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{argument}` is {value!r}; expected a whole number of at least {least}")
-    if value < least:
-        raise ValueError(f"`{argument}` is {value}; expected at least {least}")
-    return value
-
-
-def number(
-    argument: str, value: float, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
-) -> float:
-    """A finite number with least <= value <= most and value > above.
-
-    Raises:
-        TypeError: if it is no number.
-        ValueError: if it is not finite or outside the range.
-    """
-    limits = [f"at least {least:g}"] if least > -math.inf else []
-    limits += [f"above {above:g}"] if above > -math.inf else []
-    limits += [f"at most {most:g}"] if most < math.inf else []
-    expected = " ".join(["a finite number", " and ".join(limits)]).strip()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"`{argument}` is {value!r}; expected {expected}")
-    if not math.isfinite(value) or value < least or value <= above or value > most:
-        raise ValueError(f"`{argument}` is {value}; expected {expected}")
-    return value
-
-
-def known(argument: str, value: object, names: object) -> None:
-    """Refuse a value that is none of the names of a `Literal`.
-
-    Raises:
-        ValueError: if it is none of them.
-    """
-    if value not in get_args(names):
-        offer = ", ".join(str(name) for name in get_args(names))
-        raise ValueError(f"`{argument}` is {value!r}; expected one of {offer}")

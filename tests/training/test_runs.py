@@ -72,6 +72,14 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer(run, splits, tmp_path):
         vaekit.resume(run.path, data=splits, epochs=2)
 
 
+def test_a_schedule_is_not_cut_short_by_the_default_budget(splits, tmp_path, monkeypatch):
+    monkeypatch.setattr("vaekit.api.DEFAULT_BUDGET", 65)
+    plain = vaekit.train("vae", splits, out=tmp_path / "plain", **SMALL)
+    ramp = vaekit.train("annealed_vae", splits, out=tmp_path / "ramp", ramp=20, **SMALL)
+    assert len(plain.metrics()) == 1
+    assert ramp.metrics()[-1]["step"] >= 20
+
+
 def test_the_callers_random_stream_is_left_alone(splits, tmp_path):
     torch.manual_seed(5)
     expected = torch.randn(3)

@@ -10,6 +10,7 @@ from vaekit.conditionals.likelihoods import (
     Laplace,
     Poisson,
 )
+from vaekit.conditionals.linear import LinearPosterior
 from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
@@ -25,6 +26,7 @@ __all__ = [
     "GaussianMixture",
     "Laplace",
     "LearnedGaussian",
+    "LinearPosterior",
     "LowRankGaussian",
     "OptimalGaussian",
     "PixelGaussian",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,6 +107,10 @@ class OptimalGaussian(nn.Module):
             return DiagonalNormal(mean, 0.5 * self.variance.log(), len(self.event))
         self._last = PooledNormal(mean, len(self.event))
         return self._last
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy has no part in the step that is under way, and graphs cannot be copied
+        return {**self.__dict__, "_last": None}
 
     @torch.no_grad()
     def after_step(self) -> None:

@@ -52,7 +52,8 @@ class Chain(Model):
         latents: dict[str, Latent] = {}
         for level, (name, prior) in enumerate(zip(self.names, self.priors, strict=True)):
             p = prior(*values[level + 1 : level + 2], *context)
-            latents[name] = Latent(values[level], posteriors[level], p, chained=level > 0)
+            top = level == len(self.names) - 1
+            latents[name] = Latent(values[level], posteriors[level], p, chained=level > 0, closed=top)
         observed = {"x": Observed(batch["x"], self.likelihood(values[0], *context))}
         return Trace(batch, latents, observed, ("batch",) if samples is None else ("sample", "batch"))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.distributions.kl import _dispatch_kl  # the only way to ask whether a closed form exists
+from torch.distributions.kl import _KL_MEMOIZE, _dispatch_kl  # the only way to ask for a closed form
 
+from vaekit.errors import UnsupportedError
 from vaekit.schedules import Weight, value_of
 from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, per_datum
 from vaekit.trace import Latent, Trace
@@ -31,6 +32,9 @@ class Rate:
             the graph (sticking the landing, Roeder et al. 2017, arXiv 1703.09194: unbiased, and free of
             variance where q is the true posterior), "auto" for "closed" where a closed form is known for
             every latent and "sample" elsewhere.
+
+    In a chain of latents there is no closed form given x: the prior p(z1|z2) depends on a draw of z2 that
+    depends on z1 itself, so that KL(q(z1|x) || p(z1|z2)) with z1 averaged out is another, larger quantity.
     """
 
     def __init__(self, estimator: Estimator = "auto") -> None:
@@ -41,8 +45,11 @@ class Rate:
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
         latents = trace.latents.values()
+        chained = any(latent.chained for latent in latents)
+        if chained and self.estimator == "closed":
+            raise UnsupportedError('a chain of latents has no closed-form rate: use Rate("sample")')
         closed = self.estimator == "closed" or (
-            self.estimator == "auto" and all(has_closed_form(latent) for latent in latents)
+            self.estimator == "auto" and not chained and all(has_closed_form(latent) for latent in latents)
         )
         if closed:
             return sum((per_datum(divergence(latent), trace) for latent in latents), start=_zero(trace))
@@ -69,7 +76,8 @@ class Capacity(nn.Module):
 
     def forward(self, trace: Trace) -> Tensor:
         """()."""
-        return (self.rate(trace).mean() - value_of(self.capacity)).abs()
+        mean = self.rate(trace).mean()
+        return (mean - value_of(self.capacity)).abs().to(mean.dtype)  # a schedule counts in float64
 
 
 class On(nn.Module):
@@ -96,8 +104,14 @@ class On(nn.Module):
 
 
 def has_closed_form(latent: Latent) -> bool:
-    """Whether KL(q || p) of this latent is known in closed form."""
-    return _dispatch_kl(type(latent.q), type(latent.p)) is not NotImplemented
+    """Whether this latent's share of the rate is a KL(q || p) that is known in closed form."""
+    if not latent.closed:
+        return False
+    # torch's own memory, which `register_kl` clears: the search goes through every pair that is registered
+    pair = type(latent.q), type(latent.p)
+    if pair not in _KL_MEMOIZE:
+        _KL_MEMOIZE[pair] = _dispatch_kl(*pair)
+    return _KL_MEMOIZE[pair] is not NotImplemented
 
 
 def _zero(trace: Trace) -> Tensor:

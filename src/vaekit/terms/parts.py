@@ -80,6 +80,11 @@ def divergence(latent: Latent) -> Tensor:
     Raises:
         UnsupportedError: if no closed form is known.
     """
+    if not latent.closed:
+        raise UnsupportedError(
+            "the prior of this latent depends on a draw that was made from it, so that its share of the rate "
+            'is no KL divergence: use Rate("sample")'
+        )
     try:
         return kl_divergence(latent.q, latent.p)
     except NotImplementedError:

@@ -1,0 +1,128 @@
+"""Small systems in float64: data of every kind, judgement on fixed noise, arguments that keep them small."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from vaekit import recipes
+from vaekit.data.spec import Spec
+from vaekit.objective import Judged
+from vaekit.procedures import Manner
+from vaekit.system import System
+from vaekit.trace import Batch, Trace
+
+SHAPE, CONTEXT, ROWS = (1, 4, 4), (3,), 12
+
+SMALL: dict[str, dict[str, Any]] = {
+    "annealed_vae": {"ramp": 10, "capacity": 4.0, "latents": 3, "hidden": (8,)},
+    "beta_vae": {"latents": 3, "hidden": (8,)},
+    "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
+    "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
+    "dlgm": {"latents": (3, 2), "hidden": (8,)},
+    "full_covariance_vae": {"latents": 3, "hidden": (8,)},
+    "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
+    "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
+    "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
+    "ppca": {"latents": 3},
+    "sigma_vae": {"latents": 3, "hidden": (8,)},
+    "vae": {"latents": 3, "hidden": (8,)},
+}
+"""Arguments that keep a system small; a new recipe needs an entry."""
+
+
+@pytest.fixture(autouse=True)
+def double() -> Iterator[None]:
+    """Everything in float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture(params=recipes.names)
+def name(request: pytest.FixtureRequest) -> str:
+    """Every recipe."""
+    assert request.param in SMALL, f"recipe {request.param!r} has no entry in SMALL of {__file__}"
+    return str(request.param)
+
+
+@pytest.fixture
+def small() -> dict[str, dict[str, Any]]:
+    """Arguments that keep a system small, by recipe."""
+    return SMALL
+
+
+@pytest.fixture
+def spec() -> Callable[..., Spec]:
+    """A spec of a kind, with or without a condition."""
+
+    def make(kind: str = "binary", context: bool = False, **changes: Any) -> Spec:
+        fields: dict[str, Any] = {"name": "toy", "shape": SHAPE, "kind": kind, "size": 20} | changes
+        return Spec(**fields, context=CONTEXT if context else None)
+
+    return make
+
+
+@pytest.fixture
+def fitting(spec: Callable[..., Spec]) -> Callable[[str], Spec]:
+    """The spec that a recipe is tried on."""
+
+    def choose(name: str) -> Spec:
+        kind = {"ppca": "real", "sigma_vae": "unit"}.get(name, "binary")
+        return spec(kind, context=name == "cvae")
+
+    return choose
+
+
+@pytest.fixture
+def batch_of() -> Callable[..., Batch]:
+    """A seeded batch that fits a spec."""
+
+    def make(spec: Spec, rows: int = ROWS, seed: int = 3) -> Batch:
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.rand(rows, *spec.shape, generator=generator, dtype=torch.float64)
+        if spec.kind == "binary":
+            x = (x > 0.6).to(x.dtype)
+        batch = {"x": 3 * x - 1 if spec.kind == "real" else x}
+        if spec.context is not None:
+            batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
+        return batch
+
+    return make
+
+
+@pytest.fixture
+def judge() -> Callable[..., tuple[Trace, dict[str, Judged]]]:
+    """What every player of a system says of a batch, on the noise of a seed."""
+
+    def run(system: System, batch: Batch, seed: int = 5) -> tuple[Trace, dict[str, Judged]]:
+        torch.manual_seed(seed)
+        trace = system.procedure.trace(batch, Manner())
+        return trace, {player.name: player.objective(trace) for player in system.procedure.players}
+
+    return run
+
+
+@pytest.fixture
+def gradients() -> Callable[..., dict[str, Tensor]]:
+    """The gradient that one training step gives to every parameter of the model, zero where it gives none.
+
+    Taken from the step itself: with plain gradient descent at rate 1 a parameter moves by its gradient.
+    """
+
+    def run(system: System, batch: Batch, seed: int = 5) -> dict[str, Tensor]:
+        system = copy.deepcopy(system)
+        for player in system.procedure.players:
+            player.optimizer = torch.optim.SGD(player.parameters, lr=1.0)
+        before = {key: value.detach().clone() for key, value in system.model.named_parameters()}
+        torch.manual_seed(seed)
+        system.procedure.step([batch])
+        return {key: before[key] - value.detach() for key, value in system.model.named_parameters()}
+
+    return run

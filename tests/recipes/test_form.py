@@ -1,0 +1,176 @@
+"""Every recipe: what its file says, that each argument does something, and that its record rebuilds it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from vaekit import recipes
+
+OTHER = {
+    "annealed_vae": {
+        "capacity": 5.0, "gamma": 10.0, "ramp": 11, "latents": 4, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "beta_vae": {
+        "beta": 3.0, "latents": 4, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
+        "learning_rate": 1e-2,
+    },
+    "ciwae": {
+        "b": 0.4, "samples": 5, "gradient": "dreg", "latents": 4, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "cvae": {
+        "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "dlgm": {
+        "latents": (3, 4), "posterior": "diagonal", "likelihood": "gaussian", "hidden": (9,),
+        "learning_rate": 1e-2,
+    },
+    "full_covariance_vae": {
+        "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "iwae": {
+        "samples": 5, "gradient": "stl", "layers": 2, "latents": 4, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "stages": 2,
+    },
+    "miwae": {
+        "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "piwae": {
+        "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "ppca": {"latents": 4, "learning_rate": 0.1},
+    "sigma_vae": {
+        "variance": "shared", "sigma": {"variance": "fixed", "sigma": 0.3}, "latents": 4,
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "vae": {
+        "latents": 4, "likelihood": "gaussian", "posterior": "full", "prior": "mixture",
+        "estimator": "sample", "samples": 3, "architecture": "gated", "hidden": (9,), "activation": "tanh",
+        "learning_rate": 1e-2,
+    },
+}  # fmt: skip
+"""Another value for every argument; one that needs company comes with it."""
+
+CASES = [(name, argument) for name, others in OTHER.items() for argument in others]
+
+
+def signature(name):
+    return list(inspect.signature(getattr(recipes, name)).parameters.values())[1:]
+
+
+def test_the_table_names_every_argument(name):
+    assert set(OTHER[name]) == {parameter.name for parameter in signature(name)}
+
+
+@pytest.mark.parametrize(("name", "argument"), CASES)
+def test_no_dead_knob(name, argument, small, spec, batch_of):
+    """Two steps and a judgement differ when one argument does."""
+
+    def outcome(**arguments):
+        torch.manual_seed(1)
+        kind = "real" if name == "ppca" else "unit"
+        here = spec(kind, context=name == "cvae")
+        system = getattr(recipes, name)(here, **arguments)
+        batch = batch_of(here)
+        values = []
+        for seed in range(3):
+            torch.manual_seed(seed)
+            values += [value.item() for value in system.procedure.step([batch]).values()]
+        return values
+
+    other = OTHER[name][argument]
+    change = other if isinstance(other, dict) else {argument: other}
+    base = small[name] | {key: value for key, value in change.items() if key != argument}
+    assert outcome(**base) != outcome(**base | change)
+
+
+def test_the_record_of_the_call_rebuilds_the_system(name, small, fitting, batch_of, judge):
+    here = fitting(name)
+    build = getattr(recipes, name)
+    torch.manual_seed(1)
+    system = build(here, **small[name])
+    assert system.call["recipe"] == name
+    assert set(system.call["arguments"]) == {parameter.name for parameter in signature(name)}
+    record = json.loads(json.dumps(system.call["arguments"]))
+    torch.manual_seed(1)
+    again = build(here, **record)
+    batch = batch_of(here)
+    first, second = (
+        [judged.total.item() for judged in judge(each, batch)[1].values()] for each in (system, again)
+    )
+    assert first == second
+
+
+def test_the_file_says_what_it_does_and_how_it_differs(name):
+    module = import_module(f"vaekit.recipes.{name}")
+    source = Path(module.__file__).read_text()
+    assert len(source.splitlines()) < 100
+    assert "import recipes" not in source
+    assert "vaekit.recipes" not in source
+    text = module.__doc__
+    assert "=" in text, "no equation"
+    assert "Differences from the paper:" in text
+    last = text.strip().split("\n\n")[-1]
+    assert re.search(r"\b(19|20)\d\d\b", last), "no reference at the end"
+
+
+def test_every_argument_is_typed_keyword_only_and_documented(name):
+    build = getattr(recipes, name)
+    listed = re.findall(r"^ {4}(\w+): ", inspect.getdoc(build), re.MULTILINE)
+    assert listed == ["spec", *(parameter.name for parameter in signature(name))]
+    for parameter in signature(name):
+        assert parameter.kind is parameter.KEYWORD_ONLY
+        assert parameter.default is not parameter.empty
+        assert parameter.annotation is not parameter.empty
+
+
+def test_a_spec_and_keywords_are_all_that_is_taken(name, fitting):
+    with pytest.raises(TypeError, match="keyword arguments"):
+        getattr(recipes, name)(fitting(name), 3)
+    with pytest.raises(TypeError, match="lattents"):
+        getattr(recipes, name)(fitting(name), lattents=3)
+
+
+CONVOLUTIONAL = [(n, "conv", (1, 28, 28)) for n, others in OTHER.items() if "architecture" in others]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "architecture", "shape"), [*CONVOLUTIONAL, ("vae", "resnet", (3, 32, 32))]
+)
+def test_convolutional_networks_serve_every_recipe_that_offers_them(
+    recipe, architecture, shape, small, spec, batch_of
+):
+    arguments = {key: value for key, value in small[recipe].items() if key != "hidden"}
+    here = spec("unit", context=recipe == "cvae", shape=shape)
+    system = getattr(recipes, recipe)(here, **arguments, architecture=architecture)
+    said = system.procedure.step([batch_of(here, rows=2)])
+    assert all(value.isfinite() for value in said.values())
+
+
+def test_beta_vae_on_dsprites_has_the_networks_of_the_study(spec):
+    system = recipes.beta_vae(spec(shape=(1, 64, 64), size=737_280), beta=4, latents=10)
+    count = sum(parameter.numel() for parameter in system.model.parameters())
+    assert count == 690_517
+    assert (system.batch_size, system.epochs) == (64, 3)
+    assert type(system.model.likelihood).__name__ == "Bernoulli"
+    assert system.procedure.players[0].optimizer.param_groups[0]["lr"] == 1e-4
+    annealed = recipes.annealed_vae(spec(shape=(1, 64, 64), size=737_280))
+    assert annealed.epochs * 11_520 >= 120_000
+
+
+def test_burda_chain_works_on_pictures(spec, batch_of):
+    here = spec("unit", shape=(1, 28, 28))
+    system = recipes.iwae(here, layers=2, latents=3, samples=2, architecture="conv")
+    assert system.procedure.step([batch_of(here, rows=2)])["loss"].isfinite()

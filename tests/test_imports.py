@@ -1,0 +1,117 @@
+"""Imports go one way, and `import vaekit` waits for nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vaekit
+
+ROOT = Path(vaekit.__file__).parent
+
+# from the bottom up; a module may import from its own layer's line above, never from below
+LAYERS = [
+    ["errors", "__init__", "checks"],
+    ["distributions", "networks"],
+    ["conditionals"],
+    ["trace", "schedules", "data"],
+    ["models", "terms"],
+    ["objective"],
+    ["procedures"],
+    ["system"],
+    ["wiring", "checkpoint", "files"],
+    ["trainer"],
+    ["metrics"],
+    ["worlds"],
+    ["recipes"],
+    ["runs", "testing"],
+    ["api"],
+    ["pictures"],
+    ["report", "reproductions", "estimator"],
+    ["cli", "__main__"],
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def modules():
+    return sorted(path for path in ROOT.rglob("*.py") if path.name != "mini.py")
+
+
+def layer_of(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def top_level_imports(path):
+    """Modules of vaekit that are imported when the file is, not inside functions or for type checkers."""
+    tree = ast.parse(path.read_text())
+    found = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vaekit":
+            parts = (node.module or "").split(".")
+            found += [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [a.name.split(".")[1] for a in node.names if a.name.startswith("vaekit.")]
+    return found
+
+
+def test_every_module_has_its_layer():
+    assert {layer_of(path) for path in modules()} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    mine = layer_of(path)
+    for name in top_level_imports(path):
+        allowed = name == mine or LEVEL[name] < LEVEL[mine] or (LEVEL[name] == LEVEL[mine])
+        assert allowed, f"{path.relative_to(ROOT)} (layer {mine!r}) imports {name!r}, which stands above it"
+
+
+def test_recipes_never_import_recipes():
+    for path in (ROOT / "recipes").glob("*.py"):
+        if path.stem != "__init__":
+            assert "recipes" not in top_level_imports(path), path.name
+
+
+def test_same_layer_imports_make_no_circle():
+    edges = {name: set() for name in LEVEL}
+    for path in modules():
+        mine = layer_of(path)
+        edges[mine] |= {n for n in top_level_imports(path) if n != mine and LEVEL[n] == LEVEL[mine]}
+    seen: dict[str, int] = {}
+
+    def visit(name):
+        assert seen.get(name) != 1, f"a circle through {name!r}"
+        if name not in seen:
+            seen[name] = 1
+            for other in edges[name]:
+                visit(other)
+            seen[name] = 2
+
+    for name in edges:
+        visit(name)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import vaekit",
+        "from vaekit.data.catalogue import names; names()",
+        "from vaekit.reproductions import names; names()",
+        "from vaekit.cli import main",
+    ],
+)
+def test_what_must_not_wait_for_torch(statement):
+    code = f"import sys; {statement}; print([m for m in ('torch', 'numpy', 'sklearn') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_training_does_not_import_what_it_does_not_need():
+    heavy = ("sklearn", "scipy.stats", "matplotlib", "accelerate", "torch._dynamo", "pandas")
+    code = f"import sys; import vaekit; vaekit.train; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
