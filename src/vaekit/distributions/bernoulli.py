@@ -14,10 +14,38 @@ def logit_log_prob(value: Tensor, logits: Tensor, event_dims: int) -> Tensor:
     if value.shape == logits.shape:
         loss = functional.binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -sum_event(loss, event_dims)
-    # one datum against many draws: the product is a matrix product, not an elementwise one
+    # one datum against many draws
     flat_value, flat_logits = value.flatten(-event_dims), logits.flatten(-event_dims)
-    linear = torch.einsum("...d,...d->...", flat_logits, flat_value)
+    if flat_value.numel() == flat_logits.shape[-1]:
+        linear = flat_logits @ flat_value.flatten()
+    else:
+        linear = (flat_logits * flat_value).sum(-1)  # einsum would copy the logits into another order first
+    if not torch.is_grad_enabled() and logits.device.type == "cpu" and logits.dtype in _PRODUCT_TYPES:
+        return linear - _softplus_sum(flat_logits)
     return linear - functional.softplus(flat_logits).sum(-1)
+
+
+_PRODUCT_TYPES = (torch.float32, torch.float64)
+_HALVINGS = 4
+
+
+def _softplus_sum(logits: Tensor) -> Tensor:
+    """sum_d softplus(l_d) over the last axis, without gradients: (..., D) -> (...).
+
+    softplus(l) = max(l, 0) - ln sigmoid(|l|), and the sum of logarithms is the logarithm of a product of 16
+    numbers in [1/2, 1]. On a CPU this takes less time than `softplus`, which is next to the matrix products
+    the largest cost of an importance-sampled likelihood.
+    """
+    buffer = logits.clamp_min(0)
+    positive = buffer.sum(-1)
+    torch.abs(logits, out=buffer).sigmoid_()
+    width = buffer.shape[-1] >> _HALVINGS << _HALVINGS
+    rest = buffer[..., width:]
+    for _ in range(_HALVINGS):
+        width //= 2
+        buffer[..., :width].mul_(buffer[..., width : 2 * width])
+    total: Tensor = positive - buffer[..., :width].log().sum(-1) - rest.log().sum(-1)
+    return total
 
 
 class Bernoulli(Lean):
@@ -118,7 +146,8 @@ class ContinuousBernoulli(Lean):
     def mean(self) -> Tensor:
         """E[x] = 1 / (1 - e^-l) - 1 / l, elementwise; 1/2 + l/12 - l^3/720 near 0."""
         far, safe = self._apart(self._near)
-        exact = 1 / (-torch.expm1(-safe)) - 1 / safe
+        # 1 / (1 - e^-l) in a form that neither overflows nor loses its gradient
+        exact = 0.5 + 0.5 / (0.5 * safe).tanh() - 1 / safe
         series = 0.5 + self.logits / 12 - self.logits**3 / 720 + self.logits**5 / 30240
         return torch.where(far, exact, series)
 

@@ -66,7 +66,15 @@ class DiagonalNormal(Lean):
         noise = self.recall(value)
         if noise is None:
             noise = (value - self.loc) * (-self.log_std).exp()
-        return sum_event(-0.5 * noise.square() - self.log_std - HALF_LOG_2PI, self.event_dims)
+        squares = sum_event(noise.square(), self.event_dims)
+        return -0.5 * squares - self._log_scale - HALF_LOG_2PI * self.event_shape.numel()
+
+    @property
+    def _log_scale(self) -> Tensor:
+        """sum_d ln s_d: (*batch), or () for one scale; summed apart, it has no sample axis."""
+        if not self.log_std.dim():
+            return self.event_shape.numel() * self.log_std
+        return sum_event(self.log_std.expand_as(self.loc), self.event_dims)
 
     def entropy(self) -> Tensor:
         """sum_d [ ln s_d + 1/2 ln 2pi e ], shape (*batch)."""

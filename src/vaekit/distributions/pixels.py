@@ -263,4 +263,4 @@ class PooledNormal(Lean):
         squares = (value - self.loc).square()
         self.fitted = squares.detach().mean().clamp_min(1e-12)
         logarithm = 0.5 * self.fitted.log() + HALF_LOG_2PI
-        return sum_event(-0.5 * squares / self.fitted - logarithm, self.event_dims)
+        return -0.5 / self.fitted * sum_event(squares, self.event_dims) - self.event_shape.numel() * logarithm

@@ -1,0 +1,27 @@
+"""Metrics: functions of a model and data, whose results say how sure they are, and of what."""
+
+from vaekit.metrics.ais import Ais, Bdmc, ais, annealed_weights, bdmc
+from vaekit.metrics.annealing import Annealing, sigmoid_schedule
+from vaekit.metrics.evaluate import evaluate
+from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
+from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
+
+__all__ = [
+    "Ais",
+    "Annealing",
+    "Bdmc",
+    "Elbo",
+    "Information",
+    "LatentUse",
+    "Nll",
+    "ais",
+    "annealed_weights",
+    "bdmc",
+    "elbo",
+    "evaluate",
+    "latent_use",
+    "log_evidence",
+    "mutual_information",
+    "nll",
+    "sigmoid_schedule",
+]

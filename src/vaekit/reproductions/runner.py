@@ -1,0 +1,77 @@
+"""Run a reproduction and record what came out."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vaekit.files import write_json
+from vaekit.reproductions import get, results
+from vaekit.reproductions.outcome import Say
+
+
+def run(name: str, full: bool = False, say: Say = print) -> dict[str, Any]:
+    """Run a reproduction.
+
+    Args:
+        name: which.
+        full: the larger budget, for patience or a GPU.
+        say: takes lines of progress.
+
+    Returns:
+        The record: claim, figures, checks, verdict, seeds, data, budget, duration, versions, commit.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    reproduction = get(name)
+    started = time.monotonic()
+    cuda = [torch.device("cuda")] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=cuda):
+        outcome = reproduction.run(full, say)
+    return {
+        "name": name,
+        "full": full,
+        "claim": reproduction.claim,
+        "source": reproduction.source,
+        "published": reproduction.published,
+        "recipes": list(reproduction.recipes),
+        **outcome.to_json(),
+        "seconds": round(time.monotonic() - started, 1),
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": _commit(),
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        "threads": torch.get_num_threads(),
+    }
+
+
+def record(result: dict[str, Any], path: Path | None = None) -> None:
+    """Put a result into the table of recorded outcomes, in the place of an older one of the same budget."""
+    table = results()
+    table[result["name"] + (" --full" if result["full"] else "")] = result
+    place = path or Path(__file__).parent / "results.json"
+    write_json(place, dict(sorted(table.items())))
+
+
+def _commit() -> str:
+    """The commit of the source tree, if vaekit runs from one; a plus sign marks uncommitted changes."""
+    folder = Path(__file__).parent
+    try:
+        commands = (["git", "rev-parse", "--short=12", "HEAD"], ["git", "status", "--porcelain", "--", "src"])
+        top = ["git", "rev-parse", "--show-toplevel"]
+        root = subprocess.run(top, cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+        head, changes = (
+            subprocess.run(
+                command, cwd=root.stdout.strip(), capture_output=True, text=True, check=True, timeout=10
+            ).stdout.strip()
+            for command in commands
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return head + ("+" if changes else "")

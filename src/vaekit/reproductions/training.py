@@ -1,0 +1,65 @@
+"""Train a recipe in memory, for an experiment."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from vaekit.data.batch import Splits
+from vaekit.models import Model
+from vaekit.reproductions.outcome import Figure, Say
+from vaekit.runs import build_system, find_recipe
+from vaekit.trainer import Fit, Training
+
+
+def fit(
+    recipe: str,
+    splits: Splits,
+    *,
+    seed: int,
+    steps: int,
+    batch_size: int,
+    say: Say,
+    device: str | None = None,
+    **arguments: Any,
+) -> Model:
+    """A trained model, in eval mode.
+
+    Args:
+        recipe: its name.
+        splits: the data.
+        seed: of initial weights, order and noise.
+        steps: training steps.
+        batch_size: data per step.
+        say: takes a line when it is done.
+        device: where; a GPU where there is one.
+        **arguments: of the recipe.
+    """
+    started = time.monotonic()
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(seed)
+    system = build_system(find_recipe(recipe), splits.spec, arguments, place)
+    epochs = math.ceil(steps * batch_size / len(splits.train))
+    training = Training(
+        epochs=epochs, batch_size=batch_size, steps=steps, seed=seed, checkpoint_seconds=math.inf
+    )
+    loop = Fit(system, splits, training, save=lambda *_: None)
+    loop.run()
+    words = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    held_out = loop.rows[-1].get("valid/loss", math.nan)
+    say(
+        f"{recipe}({words}) seed {seed}: {loop.at.step} steps in {time.monotonic() - started:.0f} s, "
+        f"held-out loss {held_out:.3f}"
+    )
+    return system.model
+
+
+def over_seeds(what: str, values: Sequence[float], beside: str = "") -> Figure:
+    """The median over seeds, with their range."""
+    spread = f"{min(values):.4g} to {max(values):.4g} over {len(values)} seeds"
+    return Figure(what, statistics.median(values), spread, beside)

@@ -1,0 +1,18 @@
+"""Worlds with known answers: data whose evidence, posterior or factors are known exactly."""
+
+from vaekit.worlds.cluster64 import cluster64
+from vaekit.worlds.discrete import Discrete
+from vaekit.worlds.linear_gaussian import LinearGaussian
+from vaekit.worlds.ppca import fixed_variance_optimum, mean_log_likelihood, ppca_closed_form, ppca_em
+from vaekit.worlds.sprites16 import sprites16
+
+__all__ = [
+    "Discrete",
+    "LinearGaussian",
+    "cluster64",
+    "fixed_variance_optimum",
+    "mean_log_likelihood",
+    "ppca_closed_form",
+    "ppca_em",
+    "sprites16",
+]
