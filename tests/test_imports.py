@@ -15,7 +15,7 @@ ROOT = Path(vaekit.__file__).parent
 
 # from the bottom up; a module may import from its own layer's line above, never from below
 LAYERS = [
-    ["errors", "__init__", "checks"],
+    ["errors", "__init__", "checks", "randomness"],
     ["distributions", "networks"],
     ["conditionals"],
     ["trace", "schedules", "data"],
@@ -24,6 +24,7 @@ LAYERS = [
     ["procedures"],
     ["system"],
     ["wiring", "checkpoint", "files"],
+    ["validation"],
     ["trainer"],
     ["metrics"],
     ["worlds"],

@@ -7,7 +7,6 @@ import itertools
 import math
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ import torch
 from vaekit.checkpoint import pack_system
 from vaekit.data.batch import Splits
 from vaekit.errors import ArgumentError, UserError, arguments_of
+from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
 from vaekit.system import System
 from vaekit.trainer import Fit, Progress, Show, Training
@@ -88,8 +88,7 @@ def train(
         raise ArgumentError(f"`seed` is {seed}; expected 0 .. 2^63 - 1")
     splits, source = _load(data, data_options or {})
     where = pick_device(device)
-    with _own_stream(where):
-        torch.manual_seed(seed)
+    with own_stream(where, seed):
         system = build_system(build, splits.spec, arguments, where)
         size = system.batch_size if batch_size is None else batch_size
         count = system.epochs
@@ -150,10 +149,10 @@ def resume(
         training = Training(**settings)
     except (TypeError, ValueError) as error:
         raise UserError(f"{run.path} is damaged: {error}") from error
+    run.refuse_oversize()
     splits = run.data()
     where = pick_device(device)
-    with _own_stream(where):
-        torch.manual_seed(training.seed)
+    with own_stream(where, training.seed):
         system = build_system(run.recipe, run.spec, run.record["arguments"], where)
         fit = Fit(system, splits, training, save=lambda *_: None, show=show)
         tensors, about = run.state()
@@ -184,14 +183,6 @@ def _finish(run: Run, fit: Fit, system: System, started: Callable[[Run], None] |
         best={"epoch": fit.at.best_epoch, "value": fit.at.best_value},
     )
     return run
-
-
-def _own_stream(device: torch.device) -> AbstractContextManager[None]:
-    """Leave the caller's random stream as it was."""
-    fork: AbstractContextManager[None] = torch.random.fork_rng(
-        devices=[device] if device.type == "cuda" else []
-    )
-    return fork
 
 
 def _mark(run: Run, status: str) -> None:

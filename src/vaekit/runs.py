@@ -28,6 +28,7 @@ from vaekit.files import (
     write_tensors,
 )
 from vaekit.models import Model
+from vaekit.randomness import own_stream
 from vaekit.system import System
 from vaekit.trainer import Training
 
@@ -141,13 +142,16 @@ class Run:
         Raises:
             UserError: if the recorded call no longer builds a system.
         """
-        self._refuse_oversize()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.record["seed"])
+        self.refuse_oversize()
+        with own_stream(device, self.record["seed"]):
             return build_system(self.recipe, self.spec, self.record["arguments"], device)
 
-    def _refuse_oversize(self) -> None:
-        """Refuse a record that asks for more weights than the run holds, before any memory is taken."""
+    def refuse_oversize(self) -> None:
+        """Refuse a record that asks for more weights than the run holds, before any memory is taken.
+
+        Raises:
+            UserError: if it does.
+        """
         files = [self.path / name for name in (WEIGHTS, STATE) if (self.path / name).is_file()]
         stored = max((file.stat().st_size for file in files), default=0)
         with torch.random.fork_rng(devices=[]):

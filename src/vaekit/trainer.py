@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from vaekit.checkpoint import Tensors, device_of, pack_system, unpack_system
 from vaekit.data.batch import Data, Splits
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.procedures import Manner
 from vaekit.system import System
-from vaekit.terms import Distortion, Rate
 from vaekit.trace import Batch
-
-EVALUATION_SEED = 20_230_817  # any fixed number: evaluation is the same every time
+from vaekit.validation import validate
 
 
 @dataclass(frozen=True)
@@ -255,50 +252,6 @@ def pieces(batch: Batch, count: int) -> list[Batch]:
         return [batch]
     parts = {name: value.chunk(count) for name, value in batch.items()}
     return [dict(zip(parts, values, strict=True)) for values in zip(*parts.values(), strict=True)]
-
-
-def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
-    """Means over a held-out set: every player's named values, and the parts of the ELBO where there is one.
-
-    The same every time, and without effect on the training's random stream.
-    """
-    procedure, model = system.procedure, system.model
-    totals: Tensors = {}
-    count = 0
-    with undisturbed(model), torch.no_grad():
-        for batch in data.batches(batch_size, seed=EVALUATION_SEED, shuffle=False, device=device_of(system)):
-            size = len(batch["x"])
-            trace = procedure.trace(batch, Manner())
-            values: Tensors = {}
-            for player in procedure.players:
-                judged = player.objective(trace)
-                prefix = f"{player.name}/" if len(procedure.players) > 1 else ""
-                values |= {f"{prefix}{name}": value for name, value in judged.values.items()}
-                values[f"{prefix}loss"] = judged.total
-            try:
-                values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
-                values["elbo"] = -values["distortion"] - values["rate"]
-            except UnsupportedError:
-                pass  # no density, no bound: the players' own values are all there is
-            for name, value in values.items():
-                totals[name] = totals.get(name, 0) + size * value.double()
-            count += size
-    return {name: float(total / count) for name, total in totals.items()}
-
-
-@contextmanager
-def undisturbed(model: nn.Module, seed: int = EVALUATION_SEED) -> Iterator[None]:
-    """Evaluation mode on a random stream of its own; mode and stream are put back afterwards."""
-    devices = {parameter.device for parameter in model.parameters()}
-    cuda = [device for device in devices if device.type == "cuda"]
-    training = model.training
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
-        model.eval()
-        try:
-            yield
-        finally:
-            model.train(training)
 
 
 def _loss_names(system: System) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
 from vaekit.models import Model
+from vaekit.randomness import quiet
 from vaekit.trace import Batch, Trace
 
 LOAD = 500
@@ -45,25 +46,8 @@ def evaluating(model: Model, seed: int, gradients: bool = False) -> Iterator[Non
             in inference mode.
     """
     device, _ = home_of(model)
-    modes = {module: module.training for module in model.modules()}
-    cuda = (
-        [torch.cuda.current_device() if device.index is None else device.index]
-        if device.type == "cuda"
-        else []
-    )
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=cuda))
-        stack.enter_context(torch.no_grad() if gradients else torch.inference_mode())
-        # `torch.manual_seed` would also seed devices whose state is not kept here
-        torch.default_generator.manual_seed(seed)
-        for index in cuda:
-            torch.cuda.default_generators[index].manual_seed(seed)
-        model.eval()
-        try:
-            yield
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
+    with quiet(model, device, seed), torch.no_grad() if gradients else torch.inference_mode():
+        yield
 
 
 def loaded(

@@ -14,10 +14,11 @@ from vaekit.data.batch import Splits
 from vaekit.metrics import nll
 from vaekit.models import Model
 from vaekit.networks import MLP
+from vaekit.randomness import quiet
 from vaekit.reproductions.outcome import Check, Figure, Outcome, Reproduction, Say
 from vaekit.reproductions.training import fit
 from vaekit.terms import log_likelihood, log_mean_exp
-from vaekit.trainer import EVALUATION_SEED, undisturbed
+from vaekit.validation import EVALUATION_SEED
 from vaekit.worlds.sprites16 import draw_factors, render
 
 DRAWS = 100
@@ -59,7 +60,7 @@ def baseline(splits: Splits, seed: int, steps: int, say: Say) -> float:
 def monte_carlo(model: Model, splits: Splits) -> float:
     """-log 1/S sum_s p(x|z_s,c), z_s ~ p(z|c), nats."""
     values = []
-    with undisturbed(model), torch.no_grad():
+    with quiet(model, "cpu", EVALUATION_SEED), torch.no_grad():
         for batch in splits.test.batches(250, seed=EVALUATION_SEED, shuffle=False):
             trace = model(batch, DRAWS, ("prior",)).branches["prior"]
             values.append(-log_mean_exp(log_likelihood(trace)))

@@ -51,6 +51,30 @@ def run(name: str, full: bool = False, say: Say = print) -> dict[str, Any]:
     }
 
 
+def describe(result: dict[str, Any]) -> str:
+    """Claim, measurement and verdict of a record, for a terminal."""
+    lines = [f"claim: {result['claim']}", f"source: {result['source']}", ""]
+    width = max(len(figure["what"]) for figure in result["figures"])
+    for figure in result["figures"]:
+        value = "-" if figure["value"] is None else f"{figure['value']:.4g}"
+        extra = "; ".join(part for part in (figure["spread"], figure["beside"]) if part)
+        lines.append(f"  {figure['what']:<{width}}  {value:>9}" + (f"   ({extra})" if extra else ""))
+    lines.append("")
+    lines += [f"  {'holds' if check['holds'] else 'FAILS'}: {check['what']}" for check in result["checks"]]
+    if result["published"]:
+        lines += ["", f"published: {result['published']}"]
+    if result["notes"]:
+        lines += ["", f"note: {result['notes']}"]
+    seeds = ", ".join(str(seed) for seed in result["seeds"])
+    lines += [
+        "",
+        f"data: {result['data']}",
+        f"budget: {result['budget']}; seeds {seeds}; {result['seconds']:.0f} s",
+        f"verdict: {result['verdict']}",
+    ]
+    return "\n".join(lines)
+
+
 def record(result: dict[str, Any], path: Path | None = None) -> None:
     """Put a result into the table of recorded outcomes, in the place of an older one of the same budget."""
     table = results()

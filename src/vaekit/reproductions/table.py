@@ -1,10 +1,16 @@
-"""Make docs/reproductions.md from the recorded outcomes: `python -m vaekit.reproductions.table > FILE`."""
+"""Make docs/reproductions.md and the README's table of systems from the recorded outcomes.
+
+`python -m vaekit.reproductions.table` writes both, in the source tree that it is run from.
+"""
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
 from typing import Any
 
-from vaekit.reproductions import names, results
+from vaekit.reproductions import names, results, status
 
 _HEAD = """# Reproductions
 
@@ -68,5 +74,29 @@ def _anchor(key: str) -> str:
     return key.lower().replace(" ", "-")
 
 
+def recipes() -> str:
+    """The rows of the README's table of systems: recipe, first line of its page, status."""
+    folder = Path(__file__).parent.parent / "recipes"
+    rows = []
+    for path in sorted(folder.glob("*.py")):
+        if path.stem != "__init__":
+            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            first = text.partition("\n")[0].rstrip(".")
+            link = f"[`{path.stem}`](src/vaekit/recipes/{path.name})"
+            rows.append(f"| {link} | {first} | {status(path.stem)} |")
+    return "\n".join(rows) + "\n"
+
+
+def main() -> None:
+    """Write both tables."""
+    Path("docs/reproductions.md").write_text(page(), encoding="utf-8")
+    readme = Path("README.md")
+    text = readme.read_text(encoding="utf-8")
+    head = "| recipe | what it is | status |\n| --- | --- | --- |\n"
+    before, _, after = text.partition(head)
+    rest = re.sub(r"\A(\|.*\n|<!--.*\n)*", "", after)
+    readme.write_text(before + head + recipes() + rest, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    print(page(), end="")
+    main()

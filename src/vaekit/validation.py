@@ -1,0 +1,45 @@
+"""What the trainer measures on held-out data: the same every time, and without a trace in the training."""
+
+from __future__ import annotations
+
+import torch
+
+from vaekit.checkpoint import Tensors, device_of
+from vaekit.data.batch import Data
+from vaekit.errors import UnsupportedError
+from vaekit.procedures import Manner
+from vaekit.randomness import quiet
+from vaekit.system import System
+from vaekit.terms import Distortion, Rate
+
+EVALUATION_SEED = 20_230_817
+"""Any fixed number: evaluation is the same every time."""
+
+
+def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
+    """Means over a held-out set: every player's named values, and the parts of the ELBO where there is one.
+
+    The same every time, and without effect on the training's random stream.
+    """
+    procedure, model, device = system.procedure, system.model, device_of(system)
+    totals: Tensors = {}
+    count = 0
+    with quiet(model, device, EVALUATION_SEED), torch.no_grad():
+        for batch in data.batches(batch_size, seed=EVALUATION_SEED, shuffle=False, device=device):
+            size = len(batch["x"])
+            trace = procedure.trace(batch, Manner())
+            values: Tensors = {}
+            for player in procedure.players:
+                judged = player.objective(trace)
+                prefix = f"{player.name}/" if len(procedure.players) > 1 else ""
+                values |= {f"{prefix}{name}": value for name, value in judged.values.items()}
+                values[f"{prefix}loss"] = judged.total
+            try:
+                values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
+                values["elbo"] = -values["distortion"] - values["rate"]
+            except UnsupportedError:
+                pass  # no density, no bound: the players' own values are all there is
+            for name, value in values.items():
+                totals[name] = totals.get(name, 0) + size * value.double()
+            count += size
+    return {name: float(total / count) for name, total in totals.items()}
