@@ -339,3 +339,25 @@ def test_coins_without_gradients_equal_those_with(dtype, pixels, rows):
     tight = {"rtol": 1e-12, "atol": 1e-10} if dtype == torch.float64 else {"rtol": 2e-6, "atol": 1e-3}
     assert torch.allclose(found.double(), exact, **tight)
     assert torch.equal(found, images)
+
+
+@pytest.mark.parametrize(
+    ("logits", "value"),
+    [((8,), (1, 8)), ((8,), (5, 8)), ((3, 8), (8,)), ((3, 8), (5, 1, 8)), ((2, 1, 8), (3, 8))],
+)
+def test_coins_broadcast(logits, value):
+    l, x = torch.randn(logits), (torch.rand(value) < 0.5).float()
+    expected = (x * l - nn.functional.softplus(l)).sum(-1)
+    for grad in (False, True):
+        with torch.set_grad_enabled(grad):
+            found = Bernoulli(l).log_prob(x)
+        assert found.shape == expected.shape
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_large_coins_are_taken_in_pieces():
+    logits, x = torch.randn(1400, 1, 784), (torch.rand(1, 784) < 0.5).float()
+    with torch.no_grad():
+        found = Bernoulli(logits).log_prob(x)
+        alone = torch.cat([Bernoulli(l).log_prob(x.expand(1, 784)) for l in logits])
+    assert torch.allclose(found.squeeze(1), alone, rtol=1e-5)

@@ -16,21 +16,24 @@ def logit_log_prob(value: Tensor, logits: Tensor, event_dims: int) -> Tensor:
         return -sum_event(loss, event_dims)
     # one datum against many draws
     flat_value, flat_logits = value.flatten(-event_dims), logits.flatten(-event_dims)
-    if flat_value.numel() == flat_logits.shape[-1]:
+    if flat_value.numel() == flat_logits.shape[-1] and flat_value.dim() <= flat_logits.dim():
         linear = flat_logits @ flat_value.flatten()
     else:
         linear = (flat_logits * flat_value).sum(-1)  # einsum would copy the logits into another order first
     if not torch.is_grad_enabled() and logits.device.type == "cpu" and logits.dtype in _PRODUCT_TYPES:
-        return linear - _softplus_sum(flat_logits)
+        rows = flat_logits.reshape(-1, flat_logits.shape[-1])
+        pieces = rows.split(max(1, _CACHED // rows.shape[-1]))
+        return linear - torch.cat([_softplus_sum(piece) for piece in pieces]).view(flat_logits.shape[:-1])
     return linear - functional.softplus(flat_logits).sum(-1)
 
 
 _PRODUCT_TYPES = (torch.float32, torch.float64)
 _HALVINGS = 4
+_CACHED = 2**19  # elements that several passes find in the cache
 
 
 def _softplus_sum(logits: Tensor) -> Tensor:
-    """sum_d softplus(l_d) over the last axis, without gradients: (..., D) -> (...).
+    """sum_d softplus(l_d) over the last axis, without gradients: (rows, D) -> (rows,).
 
     softplus(l) = max(l, 0) - ln sigmoid(|l|), and the sum of logarithms is the logarithm of a product of 16
     numbers in [1/2, 1]. On a CPU this takes less time than `softplus`, which is next to the matrix products

@@ -129,7 +129,7 @@ def joined(layer: nn.Linear, parts: Sequence[Tensor]) -> Tensor:
         return together
     leads = [tuple(part.shape[:-1]) for part in parts]
     try:
-        torch.broadcast_shapes(*leads)  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+        torch.broadcast_shapes(*leads)
     except RuntimeError:
         raise ValueError(
             f"the leading axes {leads} of the inputs do not broadcast; expected equal sizes from the right"

@@ -1,0 +1,158 @@
+"""`vaekit train` and `vaekit resume`: training, evaluation, report and closing summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from vaekit import api
+from vaekit.cli.measure import measure, write_page
+from vaekit.cli.parsing import argument_help, field_of, group, parse
+from vaekit.cli.progress import Watch, say
+from vaekit.cli.summary import figures, next_steps
+from vaekit.cli.words import duration
+from vaekit.errors import UserError
+from vaekit.runs import Run, find_recipe
+
+_SETTINGS = (
+    "out", "seed", "epochs", "steps", "batch_size", "device", "precision", "accumulate", "clip", "patience",
+    "checkpoint_seconds",
+)  # fmt: skip
+_DATA = ("size", "channels", "binarise", "context", "limit", "labels", "kind", "standardise")
+
+
+def train_command(arguments: list[str]) -> int:
+    """Parse and carry out `vaekit train`."""
+    name = _recipe_in(arguments)
+    wanted = parse(_form(name), arguments, "vaekit train")
+    if wanted.recipe != name:  # options stood before the recipe
+        wanted = parse(_form(wanted.recipe), arguments, "vaekit train")
+    _check_samples(wanted.ending.nll_samples)
+    watch = Watch("Training")
+    with watch.signals(), _told_how_to_resume(watch):
+        run = api.train(
+            wanted.recipe, wanted.data, **vars(wanted.settings), **_changed(wanted.arguments),
+            data_options=_changed(wanted.data_options), show=watch.show, started=watch.started,
+        )  # fmt: skip
+    return _close(run, watch, **vars(wanted.ending))
+
+
+def resume_command(
+    run: Path,
+    /,
+    *,
+    epochs: int | None = None,
+    device: str = "auto",
+    report: bool = True,
+    nll_samples: int | None = None,
+) -> int:
+    """Go on with a run that was stopped, bit for bit on the same machine.
+
+    Args:
+        run: the run directory.
+        epochs: a new total, to train a finished run for longer.
+        device: cpu, cuda, mps, or auto for the fastest that is there.
+        report: write report.html; --no-report leaves it out.
+        nll_samples: importance samples per datum; by default as many as take some seconds, 0 for none.
+    """
+    _check_samples(nll_samples)
+    watch = Watch("Resuming")
+    with watch.signals(), _told_how_to_resume(watch):
+        done = api.resume(run, epochs=epochs, device=device, show=watch.show, started=watch.started)
+    return _close(done, watch, report=report, nll_samples=nll_samples)
+
+
+def _close(run: Run, watch: Watch, *, report: bool, nll_samples: int | None) -> int:
+    """Evaluate, write the report, and say how it went."""
+    best = run.record["best"]
+    epochs = len(run.metrics())
+    value = "" if best["value"] is None else f"; lowest validation loss {best['value']:.2f}"
+    took = duration(run.record["seconds"])
+    say(f"Trained {epochs} epochs in {took}{value}, weights of epoch {best['epoch']}")
+    if watch.stop is not None:  # it came during the last step: the training is whole, the rest is not wanted
+        where = shlex.quote(str(run.path))
+        raise type(watch.stop)(f"the training is finished; `vaekit evaluate {where}` does the rest")
+    record = measure(run, split="test", samples=nll_samples, limit=None, seed=0)
+    run.update(evaluation=record)
+    page = write_page(run) if report else None
+    print(figures(record, "test"))
+    print()
+    print(next_steps(run.path, run.spec, page))
+    return 0
+
+
+@contextmanager
+def _told_how_to_resume(watch: Watch) -> Iterator[None]:
+    try:
+        yield
+    except api.Stopped as stop:
+        where = shlex.quote(str(stop.path))
+        kind = KeyboardInterrupt if watch.stop is None else type(watch.stop)
+        raise kind(f"stopped with a checkpoint; go on with `vaekit resume {where}`") from stop
+
+
+# -- forms -------------------------------------------------------------------------------------------------
+
+
+def _recipe_in(arguments: list[str]) -> str:
+    """The recipe whose options can be used: the first word, or a recipe's name among the words."""
+    from vaekit import recipes
+
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0]
+    return next((word for word in arguments if word in recipes.names), "vae")
+
+
+def _form(name: str) -> type:
+    """All options of `vaekit train` with one recipe, in groups."""
+    from vaekit.data import load, names
+
+    if name in dict(names()):
+        raise UserError(f"{name!r} is a data set; the recipe comes first: `vaekit train vae {name}`")
+    recipe = find_recipe(name)
+    arguments = list(inspect.signature(recipe).parameters)[1:]
+    groups = {
+        "arguments": (f"{name} options", group("Arguments", recipe, arguments)),
+        "settings": ("training options", group("Settings", api.train, _SETTINGS, {"out": Path | None})),
+        "data_options": ("data options", group("DataOptions", load, _DATA, {"labels": str | None})),
+        "ending": ("closing options", group("Closing", resume_command, ("report", "nll_samples"))),
+    }
+    helps = argument_help(api.train)
+    fields: list[Any] = [
+        field_of("recipe", str, f"{helps['recipe']} See `vaekit list recipes`.", "vae", place=True),
+        field_of("data", str, "name of a data set (`vaekit list data`), or a path.", "digits", place=True),
+    ]
+    for field, (title, made) in groups.items():
+        kind: Any = made
+        about = Annotated[kind, tyro.conf.arg(name=title.removesuffix(" options"))]
+        fields.append((field, about, dataclasses.field(default_factory=kind)))
+    form = dataclasses.make_dataclass("Train", fields, frozen=True)
+    form.__doc__ = f"Train a recipe on data, evaluate it and write a report.\n\n{_about(recipe)}"
+    return form
+
+
+def _about(recipe: Any) -> str:
+    """The first paragraph of the recipe's page: its name and its equation."""
+    page = inspect.getdoc(inspect.getmodule(recipe)) or inspect.getdoc(recipe) or ""
+    return f"{recipe.__name__}: {page.splitlines()[0] if page else ''}"
+
+
+def _changed(options: Any) -> dict[str, Any]:
+    """The options that differ from their defaults: only they are passed on and recorded."""
+    return {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(options)
+        if getattr(options, field.name) != field.default
+    }
+
+
+def _check_samples(samples: int | None) -> None:
+    if samples is not None and samples < 0:
+        raise UserError(f"--nll-samples is {samples}; expected 0 or more")

@@ -1,0 +1,160 @@
+"""Held-out data as the model sees them: their latents, the use of each latent, and what decodes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, kl_divergence
+
+from vaekit.data.batch import Batch, Data
+from vaekit.distributions import DiagonalNormal, StandardNormal
+from vaekit.models import Model
+
+ACTIVE = 0.01
+"""A latent is in use where the variance of its posterior mean over the data exceeds this (Burda et al.)."""
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The latents of N held-out data, all levels side by side: K columns in the order of the model's names.
+
+    Args:
+        model: in eval mode.
+        batch: the data, on the model's device.
+        means: posterior means, (N, K).
+        draws: one posterior draw each, (N, K): together they are draws from the aggregate posterior.
+        rates: E[log q(z_k|x) - log p(z_k)] of every latent, (K,), nats; None where it is no
+            sum over latents.
+        shapes: latent name -> event shape.
+    """
+
+    model: Model
+    batch: Batch
+    means: Tensor
+    draws: Tensor
+    rates: Tensor | None
+    shapes: dict[str, torch.Size]
+
+    @property
+    def labels(self) -> list[str]:
+        """A name for every column: z 3, or z2 3 for the third of the second level; counted from 1."""
+        return [f"{name} {i + 1}" for name, shape in self.shapes.items() for i in range(shape.numel())]
+
+    @property
+    def level(self) -> list[int]:
+        """The level of every column, 0 next to the data."""
+        return [level for level, shape in enumerate(self.shapes.values()) for _ in range(shape.numel())]
+
+    @property
+    def spread(self) -> Tensor:
+        """Variance of the posterior means over the data, (K,)."""
+        return self.means.var(0) if len(self.means) > 1 else torch.zeros_like(self.means[0])
+
+    @property
+    def active(self) -> Tensor:
+        """Whether a latent is in use, (K,)."""
+        return self.spread > ACTIVE
+
+    @property
+    def order(self) -> list[int]:
+        """Columns from the most to the least used: by rate, or by spread where there is none."""
+        use = self.spread if self.rates is None else self.rates
+        found: list[int] = use.argsort(descending=True, stable=True).tolist()
+        return found
+
+    def context(self, rows: Tensor | slice) -> Tensor | None:
+        """The conditions of some of the data, if the model takes any."""
+        c = self.batch.get("c")
+        return None if c is None else c[rows]
+
+    def decode(self, values: Tensor, context: Tensor | None, lowest: int = 0) -> Distribution:
+        """p(x|z) of rows (R, K); levels below `lowest` are left to follow from those above."""
+        parts = values.split([shape.numel() for shape in self.shapes.values()], dim=1)
+        given = {
+            name: part.reshape(-1, *shape)
+            for level, ((name, shape), part) in enumerate(zip(self.shapes.items(), parts, strict=True))
+            if level >= lowest
+        }
+        return self.model.decode(given, context)
+
+    def walk(self, centre: int, column: int, values: Tensor) -> Tensor:
+        """Likelihood means as one latent goes through `values` (R,), the others at the datum `centre`."""
+        rows = self.means[centre].repeat(len(values), 1)
+        rows[:, column] = values
+        context = self.context(slice(centre, centre + 1))
+        context = None if context is None else context.expand(len(values), *context.shape[1:])
+        decoded = self.decode(rows, context).mean
+        level = self.level[column]
+        if level > 0 and torch.equal(decoded[0], decoded[-1]):
+            # in a chain the data hang on the lowest level alone: let the levels below follow this one
+            decoded = self.decode(rows, context, lowest=level).mean
+        return decoded
+
+
+def device_of(model: Model) -> torch.device:
+    """Where the model's weights are."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+def take(data: Data, rows: Sequence[int] | Tensor, model: Model) -> Batch:
+    """Some of the data, on the model's device."""
+    return {name: value.to(device_of(model)) for name, value in data.take(rows).items()}
+
+
+@torch.no_grad()
+def encode(model: Model, data: Data, most: int) -> Codes:
+    """Latents of `most` of the data, evenly spread over the set, in a shuffled order.
+
+    Random numbers come from torch's global generator: fork and seed it outside.
+    """
+    count = min(most, len(data))
+    rows = torch.linspace(0, len(data) - 1, count).round().long()
+    rows = rows[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
+    batch = take(data, rows, model)
+    pieces = [{name: value[i : i + _CHUNK] for name, value in batch.items()} for i in range(0, count, _CHUNK)]
+    means, draws = _each(pieces, model.encode), _each(pieces, lambda piece: model.encode(piece, sample=True))
+    return Codes(
+        model=model,
+        batch=batch,
+        means=_flat(means),
+        draws=_flat(draws),
+        rates=_rates(model, pieces),
+        shapes={name: value.shape[1:] for name, value in means.items()},
+    )
+
+
+def _each(pieces: list[Batch], code: Callable[[Batch], dict[str, Tensor]]) -> dict[str, Tensor]:
+    found = [code(piece) for piece in pieces]
+    return {name: torch.cat([part[name] for part in found]) for name in found[0]}
+
+
+def _flat(values: dict[str, Tensor]) -> Tensor:
+    return torch.cat([value.flatten(1).float() for value in values.values()], dim=1)
+
+
+def _rates(model: Model, pieces: list[Batch]) -> Tensor | None:
+    totals: list[Tensor] = []
+    for piece in pieces:
+        columns = []
+        for latent in model(piece).latents.values():
+            q, p = latent.q, latent.p
+            if not isinstance(q, DiagonalNormal) or not isinstance(p, DiagonalNormal | StandardNormal):
+                return None
+            # every element an event of its own: what the sums over events are made of
+            own = DiagonalNormal(q.mean, q.log_std.expand_as(q.mean), 0)
+            prior = DiagonalNormal(p.mean.expand_as(q.mean), p.stddev.log().expand_as(q.mean), 0)
+            # where the prior hangs on a draw that hangs on this one, only the ratio at the draws is right
+            if latent.closed:
+                ratio = kl_divergence(own, prior)
+            else:
+                ratio = own.log_prob(latent.value) - prior.log_prob(latent.value)
+            columns.append(ratio.flatten(1))
+        totals.append(torch.cat(columns, dim=1))
+    return torch.cat(totals).mean(0)
