@@ -21,7 +21,9 @@ from vaekit.system import System
 from vaekit.trainer import Fit, Progress, Show, Training
 
 DEFAULT_BUDGET = 2_000_000
-"""Data seen by default: large sets get fewer epochs than the recipe names."""
+"""Data seen by default at most: large sets get fewer epochs than the recipe names."""
+LEAST_STEPS = 2_000
+"""Steps by default at least: small sets get more epochs than the recipe names."""
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -61,8 +63,8 @@ def train(
         data: the name of a data set, a path, an array, or `Splits`.
         out: the run directory; by default the next free name below `runs/`.
         seed: of initial weights, order and noise.
-        epochs: passes over the training set; by default what the recipe says, but no more than two million
-            data seen, unless a schedule of the recipe spans them.
+        epochs: passes over the training set; by default what the recipe says, but at least 2,000 steps and at
+            most two million data seen, unless a schedule of the recipe spans its epochs.
         steps: stop after this many steps, if earlier.
         batch_size: data per step; by default what the recipe says.
         device: cpu, cuda, mps, or auto for the fastest that is there.
@@ -91,9 +93,7 @@ def train(
     with own_stream(where, seed):
         system = build_system(build, splits.spec, arguments, where)
         size = system.batch_size if batch_size is None else batch_size
-        count = system.epochs
-        if not system.scheduled:
-            count = min(count, max(1, math.ceil(DEFAULT_BUDGET / len(splits.train))))
+        count = default_epochs(system, len(splits.train), size)
         with arguments_of("the training"):
             training = Training(
                 epochs=count if epochs is None else epochs, batch_size=size, steps=steps, seed=seed,
@@ -162,6 +162,20 @@ def resume(
         run.remove_drafts()
         run.update(status="running", training=settings)
         return _finish(run, fit, system, started)
+
+
+def default_epochs(system: System, count: int, batch_size: int) -> int:
+    """Epochs where nobody says how many: the recipe's, raised for small sets and lowered for large ones.
+
+    Args:
+        system: names its epochs.
+        count: number of training data.
+        batch_size: data per step.
+    """
+    if system.scheduled:
+        return system.epochs
+    least = math.ceil(LEAST_STEPS / math.ceil(count / max(1, batch_size)))
+    return max(1, min(max(system.epochs, least), DEFAULT_BUDGET // count))
 
 
 def _finish(run: Run, fit: Fit, system: System, started: Callable[[Run], None] | None) -> Run:

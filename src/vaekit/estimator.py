@@ -21,7 +21,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from vaekit.api import DEFAULT_BUDGET, pick_device
+from vaekit.api import default_epochs, pick_device
 from vaekit.data.arrays import ArrayData, Splits
 from vaekit.data.batch import mix
 from vaekit.data.kinds import check, scan
@@ -41,8 +41,6 @@ ChosenKind = Literal["auto", "real", "unit", "binary", "count"]
 
 FEW_ROWS = 10
 """Fewer rows than this are not split: there is nothing to hold out."""
-LEAST_STEPS = 2_000
-"""Steps that a small set gets by default, since its epochs are short."""
 _ROWS = 1_024  # in one pass: bounds the memory
 _FLOATS = [np.float64, np.float32]
 
@@ -210,9 +208,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         size = system.batch_size if self.batch_size is None else self.batch_size
         epochs = self.epochs
         if epochs is None:
-            batches = math.ceil(count / max(1, size))
-            most = max(1, DEFAULT_BUDGET // count)
-            epochs = min(max(system.epochs, math.ceil(LEAST_STEPS / batches)), most)
+            epochs = default_epochs(system, count, size)
         return Training(epochs=epochs, batch_size=size, seed=seed, patience=self.patience, clip=self.clip)
 
     # -- through the model ---------------------------------------------------------------------------------

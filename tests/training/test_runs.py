@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import vaekit
+from vaekit.api import default_epochs
 from vaekit.errors import UserError
 from vaekit.files import read_tensors, write_json, write_tensors, write_text
 from vaekit.runs import Run
@@ -74,10 +75,21 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer(run, splits, tmp_path):
 
 def test_a_schedule_is_not_cut_short_by_the_default_budget(splits, tmp_path, monkeypatch):
     monkeypatch.setattr("vaekit.api.DEFAULT_BUDGET", 65)
+    monkeypatch.setattr("vaekit.api.LEAST_STEPS", 1)
     plain = vaekit.train("vae", splits, out=tmp_path / "plain", **SMALL)
     ramp = vaekit.train("annealed_vae", splits, out=tmp_path / "ramp", ramp=20, **SMALL)
     assert len(plain.metrics()) == 1
     assert ramp.metrics()[-1]["step"] >= 20
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "epochs"),
+    [(65, 16, 400), (55_000, 128, 36), (3_000_000, 128, 1), (1_000, 10, 50), (1, 1, 2000)],
+)
+def test_default_epochs_are_right_for_small_and_large_sets(splits, count, batch, epochs):
+    system = vaekit.recipes.vae(splits.spec, latents=2)
+    assert system.epochs == 50
+    assert default_epochs(system, count, batch) == epochs
 
 
 def test_the_callers_random_stream_is_left_alone(splits, tmp_path):
