@@ -77,7 +77,10 @@ def test_a_chain_counts_each_level(chained):
     spread = float(data.x.double().var(correction=0))
     assert use.variances["z1"] == pytest.approx([0.64 * spread])
     assert use.variances["z2"] == pytest.approx([(0.8 * 0.45) ** 2 * spread])
-    assert use.rates == {"z1": None, "z2": None}
+    # z1's share is no divergence, since the prior of z1 is given a z2 that was drawn from it; z2's is
+    assert use.rates["z1"] is None
+    square = 0.45**2 * (0.64 * float(data.x.double().square().mean()) + 0.36)
+    assert use.rates["z2"] == pytest.approx([0.5 * (square + 0.75**2 - 1 - math.log(0.75**2))], abs=0.1)
 
 
 @pytest.mark.parametrize("n", [1, 37, 450])

@@ -19,8 +19,9 @@ def effort(spec: Spec, size: int) -> tuple[int, int]:
     """
     if size * 5000 * spec.dimensions <= 2e8:
         return size, 5000
-    samples = 1000 if spec.dimensions <= 1024 else 200
-    return min(size, max(100, int(2e8 / (samples * spec.dimensions)))), samples
+    # beyond 1,024 dimensions the networks are convolutional, and dearer for every one of them
+    samples, budget = (1000, 6e8) if spec.dimensions <= 1024 else (200, 1e8)
+    return min(size, max(100, int(budget / (samples * spec.dimensions)))), samples
 
 
 def figures(record: Mapping[str, Any], split: str) -> str:
@@ -36,12 +37,14 @@ def figures(record: Mapping[str, Any], split: str) -> str:
         rows += [(title, f"{number(record, key)}  {text}") for key, (title, text) in about.items()]
     if "nll" in record:
         bits = record.get("bits_per_dim")
-        density = "" if bits is None else f"; {bits:.3f} bits per dimension"
-        rows.append(("NLL", f"{number(record, 'nll')}  -log p(x) by importance sampling{density}"))
+        density = "" if bits is None else f", {bits:.3f} bits per dimension"
+        rows.append(("NLL", f"{number(record, 'nll')}  -log p(x){density}"))
     if "active_units" in record:
         used = f"{record['active_units']:>10} of {record['latents']:<6}"
         rows.append(("active", f"{used}  latents that are in use"))
-    lines = [bold(about_data(record, split)), table(rows)] if rows else [bold(about_data(record, split))]
+    lines = [bold(about_data(record, split))]
+    if rows:
+        lines += [table(rows), "  In nats per datum, +- standard error over the data."]
     missing = [(name, text) for name, text in notes.items() if "left out" not in text]
     lines += [f"  no {name.replace('_', ' ')}: {text}" for name, text in missing]
     return "\n".join(lines)
@@ -56,7 +59,7 @@ def about_data(record: Mapping[str, Any], split: str) -> str:
         words += f" (of {count(total)})"
     if drawn:
         words += f", {count(drawn)} importance samples each"
-    return f"{words}; nats per datum, +- standard error"
+    return words
 
 
 def number(record: Mapping[str, Any], name: str) -> str:

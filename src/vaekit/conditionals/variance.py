@@ -105,8 +105,11 @@ class OptimalGaussian(nn.Module):
         mean = run(self.network, *context)
         if not self.training:
             return DiagonalNormal(mean, 0.5 * self.variance.log(), len(self.event))
-        self._last = PooledNormal(mean, len(self.event))
-        return self._last
+        pooled = PooledNormal(mean, len(self.event))
+        if self._last is None:
+            # a step may pass more than once (a branch from the prior): the first pass is of the posterior
+            self._last = pooled
+        return pooled
 
     def __getstate__(self) -> dict[str, Any]:
         # a copy has no part in the step that is under way, and graphs cannot be copied

@@ -14,7 +14,7 @@ from vaekit.data.batch import Data, Splits, shuffled
 from vaekit.data.catalogue import ENTRIES
 from vaekit.data.named import read_named
 from vaekit.data.prepare import Rows, Treatment, nature_of, quadrant_order, treat
-from vaekit.data.raw import Binarise, Original, Raw, integer_labels, read
+from vaekit.data.raw import Binarise, Original, Raw, check_size, integer_labels, read
 from vaekit.data.spec import Kind, Spec
 from vaekit.data.sprites import load_dsprites
 from vaekit.errors import UserError
@@ -196,6 +196,7 @@ def _read(
     elif labels is not None:
         raise UserError(f"`{name}` has labels of its own; expected no `labels`")
     else:
+        check_size(size, channels)
         raw = read_named(name, size=size, channels=channels)
     if raw.y is not None:
         raw.y, raw.class_names = integer_labels(raw.y, len(raw.x), raw.name, raw.class_names)

@@ -103,15 +103,24 @@ class Raw:
         self.x, self.axes, self.shape = x, None, x.shape[1:]
 
 
-def read(
-    source: Original, *, size: int | None, channels: int | None, labels: str | ArrayLike | None, memory: int
-) -> Raw:
-    """The set that `source` stands for; see `vaekit.data.load`."""
+def check_size(size: int | None, channels: int | None) -> None:
+    """Refuse sizes and numbers of channels that no image has.
+
+    Raises:
+        UserError: naming the option.
+    """
     for name, value, allowed in (("size", size, None), ("channels", channels, (1, 3))):
         if value is not None and (value < 1 or (allowed and value not in allowed)):
             raise UserError(
                 f"`{name}` is {value}; expected {'1 or 3' if allowed else 'a number of pixels, 1 or more'}"
             )
+
+
+def read(
+    source: Original, *, size: int | None, channels: int | None, labels: str | ArrayLike | None, memory: int
+) -> Raw:
+    """The set that `source` stands for; see `vaekit.data.load`."""
+    check_size(size, channels)
     if isinstance(source, str | Path):
         raw = _read_path(Path(source).expanduser(), size, channels, labels, memory)
     else:

@@ -158,11 +158,8 @@ def elbo(
 def _rates(trace: Trace) -> Iterator[tuple[str, Tensor, Literal["closed", "sample"]]]:
     """Latent name, its rate (batch,), and how that was found."""
     size = len(trace.batch["x"])
-    # In a chain the prior of a latent depends on draws that depend on its own draw: the closed form, which
-    # averages over the latent with its prior held still, would be of another quantity.
-    chained = any(latent.chained for latent in trace.latents.values())
     for name, latent in trace.latents.items():
-        if not chained and has_closed_form(latent):
+        if has_closed_form(latent):
             yield name, per_datum(divergence(latent), trace).expand(size), "closed"
         else:
             ratio = latent.q.log_prob(latent.value) - latent.p.log_prob(latent.value)

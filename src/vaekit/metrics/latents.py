@@ -104,9 +104,8 @@ def latent_use(
             for name, mean in model.encode(batch).items():
                 means[name].append(mean.flatten(1).double().cpu())
             latents = model(batch).latents
-            chained = any(latent.chained for latent in latents.values())
             for name, latent in latents.items():
-                found = None if chained else _rate_per_dimension(latent)
+                found = _rate_per_dimension(latent) if latent.closed else None
                 collected = rates[name]
                 if found is None or collected is None:
                     rates[name] = None

@@ -7,7 +7,6 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.distributions.kl import _KL_MEMOIZE, _dispatch_kl  # the only way to ask for a closed form
 
-from vaekit.errors import UnsupportedError
 from vaekit.schedules import Weight, value_of
 from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, per_datum
 from vaekit.trace import Latent, Trace
@@ -45,11 +44,8 @@ class Rate:
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
         latents = trace.latents.values()
-        chained = any(latent.chained for latent in latents)
-        if chained and self.estimator == "closed":
-            raise UnsupportedError('a chain of latents has no closed-form rate: use Rate("sample")')
         closed = self.estimator == "closed" or (
-            self.estimator == "auto" and not chained and all(has_closed_form(latent) for latent in latents)
+            self.estimator == "auto" and all(has_closed_form(latent) for latent in latents)
         )
         if closed:
             return sum((per_datum(divergence(latent), trace) for latent in latents), start=_zero(trace))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -11,7 +12,7 @@ from torch.distributions import Distribution
 
 from vaekit.data.spec import Spec
 from vaekit.distributions import Lean
-from vaekit.trace import Batch, Latent, Observed, Trace
+from vaekit.trace import Batch, Trace
 
 
 def select(trace: Trace, axis: str, index: Tensor) -> Trace:
@@ -40,17 +41,19 @@ def select(trace: Trace, axis: str, index: Tensor) -> Trace:
         return _narrow(distribution, distribution.batch_shape, len(distribution.event_shape), behind, index)
 
     latents = {
-        name: Latent(pick(part.value, len(part.q.event_shape)), narrow(part.q), narrow(part.p), part.chained)
+        name: replace(
+            part, value=pick(part.value, len(part.q.event_shape)), q=narrow(part.q), p=narrow(part.p)
+        )
         for name, part in trace.latents.items()
     }
     observed = {
-        name: Observed(pick(part.value, len(part.p.event_shape)), narrow(part.p))
+        name: replace(part, value=pick(part.value, len(part.p.event_shape)), p=narrow(part.p))
         for name, part in trace.observed.items()
     }
     whole = axis != "batch"
     batch = {name: value if whole else value.index_select(0, index) for name, value in trace.batch.items()}
     branches = {name: select(branch, axis, index) for name, branch in trace.branches.items()}
-    return Trace(batch, latents, observed, trace.axes, branches)
+    return replace(trace, batch=batch, latents=latents, observed=observed, branches=branches)
 
 
 def _narrow(

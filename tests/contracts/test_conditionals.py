@@ -1,0 +1,247 @@
+"""Every conditional under the public contract, and the contract under broken conditionals."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from vaekit import conditionals as c
+from vaekit.distributions import DiagonalNormal
+from vaekit.networks import MLP
+from vaekit.testing import check_conditional, check_density
+
+
+def network(output):
+    return MLP([(3,)], output, hidden=(6,), activation="tanh")
+
+
+FLAT = {
+    "Bernoulli": lambda: c.Bernoulli(network, (4,)),
+    "Categorical": lambda: c.Categorical(network, (4,), levels=3),
+    "CholeskyGaussian": lambda: c.CholeskyGaussian(network, (4,)),
+    "ContinuousBernoulli": lambda: c.ContinuousBernoulli(network, (4,)),
+    "DiscretisedLogistic": lambda: c.DiscretisedLogistic(network, (4,), levels=8),
+    "FixedGaussian": lambda: c.FixedGaussian(network, (4,), sigma=0.3),
+    "Gaussian": lambda: c.Gaussian(network, (4,)),
+    "Laplace": lambda: c.Laplace(network, (4,)),
+    "LowRankGaussian": lambda: c.LowRankGaussian(network, (4,), rank=2),
+    "OptimalGaussian": lambda: c.OptimalGaussian(network, (4,)),
+    "PixelGaussian": lambda: c.PixelGaussian(network, (4,)),
+    "Poisson": lambda: c.Poisson(network, (4,)),
+    "RankOneGaussian": lambda: c.RankOneGaussian(network, (4,)),
+    "SharedGaussian": lambda: c.SharedGaussian(network, (4,)),
+}
+PRIORS = {
+    "GaussianMixture": lambda: c.GaussianMixture((4,), components=3),
+    "LearnedGaussian": lambda: c.LearnedGaussian((4,)),
+    "StandardGaussian": lambda: c.StandardGaussian((4,)),
+}
+ELSEWHERE = {"Deterministic", "LinearPosterior"}  # below
+IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
+
+
+def test_every_conditional_is_here():
+    public = {name for name in c.__all__ if inspect.isclass(getattr(c, name))}
+    assert public == set(FLAT) | set(PRIORS) | ELSEWHERE
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_conditional(name):
+    check_conditional(FLAT[name](), torch.randn(5, 3), event=(4,))
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_conditional_of_pictures(name):
+    extra = {"Categorical": {"levels": 3}, "DiscretisedLogistic": {"levels": 8}}.get(name, {})
+    made = getattr(c, name)(network, (2, 3, 3), **extra)
+    check_conditional(made, torch.randn(5, 3), event=(2, 3, 3))
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_prior(name):
+    check_conditional(PRIORS[name](), event=(4,))
+
+
+def test_learned_priors_stay_densities_wherever_they_go():
+    for make in (lambda: c.GaussianMixture((1,), components=3), lambda: c.LearnedGaussian((1,))):
+        prior = make().double()
+        with torch.no_grad():
+            for parameter in prior.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        check_density(prior(), tolerance=1e-9)
+
+
+def test_prior_takes_and_ignores_a_context():
+    for make in PRIORS.values():
+        assert make()(torch.randn(5, 2)).batch_shape == ()
+
+
+def test_deterministic():
+    check_conditional(c.Deterministic(network, (4,)), torch.randn(5, 3), event=(4,), density=False)
+
+
+class Shared(nn.Module):
+    """The linear posterior beside the likelihood whose parameters it shares."""
+
+    def __init__(self):
+        super().__init__()
+        self.likelihood = c.SharedGaussian(lambda output: nn.Linear(2, *output), (5,))
+        self.posterior = c.LinearPosterior(self.likelihood, self.likelihood.network)
+
+    def forward(self, *context):
+        return self.posterior(*context)
+
+
+def test_linear_posterior():
+    check_conditional(Shared(), torch.randn(7, 5), event=(2,))
+
+
+def test_optimal_variance_can_be_copied_in_the_middle_of_a_step():
+    made = c.OptimalGaussian(network, (4,))
+    made(torch.randn(5, 3)).log_prob(torch.randn(5, 4))
+    other = copy.deepcopy(made)
+    other.after_step()
+    assert other.weight == 0
+    made.after_step()
+    assert made.weight > 0
+
+
+def test_values_of_all_channels_are_distinct():
+    """Parameters of different kinds must not be mixed up along the channel axis."""
+    made = c.PixelGaussian(lambda output: nn.Linear(1, output[0]), (2,))
+    with torch.no_grad():
+        made.network.weight.zero_()
+        made.network.bias.copy_(torch.tensor([1.0, 2.0, -1.0, -2.0]))
+    distribution = made(torch.zeros(1, 1))
+    torch.testing.assert_close(distribution.mean, torch.tensor([[1.0, 2.0]]))
+    torch.testing.assert_close(distribution.log_std, torch.tensor([[-1.0, -2.0]]), atol=0.02, rtol=0)
+
+
+def test_categorical_logits_belong_to_their_element():
+    made = c.Categorical(lambda output: nn.Linear(1, output[0]), (2,), levels=3)
+    with torch.no_grad():
+        made.network.weight.zero_()
+        made.network.bias.copy_(torch.arange(6.0))  # level by level: 0 1 | 2 3 | 4 5
+    assert made(torch.zeros(1, 1)).logits[0].tolist() == [[0, 2, 4], [1, 3, 5]]
+
+
+def test_cholesky_entries_stand_below_the_diagonal():
+    made = c.CholeskyGaussian(lambda output: nn.Linear(1, output[0]), (3,))
+    with torch.no_grad():
+        made.network.weight.zero_()
+        made.network.bias.copy_(torch.tensor([0.0, 0, 0, 0.1, 0.2, 0.3, 1, 2, 3]))
+    factor = made(torch.zeros(1, 1)).factor[0]
+    expected = torch.tensor([[0.1, 0, 0], [1, 0.2, 0], [2, 3, 0.3]])
+    expected.diagonal().exp_()
+    torch.testing.assert_close(factor, expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: c.LowRankGaussian(network, (4,), rank=5), "rank"),
+        (lambda: c.CholeskyGaussian(network, (2, 2)), "vector"),
+        (lambda: c.FixedGaussian(network, (4,), sigma=0.0), "sigma"),
+        (lambda: c.DiscretisedLogistic(network, (4,), levels=1), "levels"),
+        (lambda: c.Categorical(network, (4,), levels=1), "levels"),
+        (lambda: c.GaussianMixture((4,), components=0), "components"),
+    ],
+)
+def test_refusals(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+class Unsummed(nn.Module):
+    """log_prob keeps the event axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+
+    def forward(self, context):
+        return torch.distributions.Normal(self.layer(context), 1.0)
+
+
+class Idle(c.Gaussian):
+    """A parameter that nothing depends on."""
+
+    def __init__(self):
+        super().__init__(network, (4,))
+        self.unused = nn.Parameter(torch.zeros(2))
+
+
+class Single(c.Gaussian):
+    """float32 whatever comes."""
+
+    def __init__(self):
+        super().__init__(network, (4,))
+
+    def forward(self, *context):
+        q = super().forward(*context)
+        return DiagonalNormal(q.loc.float(), q.log_std.float())
+
+
+class Coupled(c.Gaussian):
+    """A datum's distribution depends on the others."""
+
+    def __init__(self):
+        super().__init__(network, (4,))
+
+    def forward(self, *context):
+        q = super().forward(*context)
+        return DiagonalNormal(q.loc - q.loc.mean(0), q.log_std)
+
+
+class Cut(c.Gaussian):
+    """Draws without a gradient to the mean."""
+
+    def __init__(self):
+        super().__init__(network, (4,))
+
+    def forward(self, *context):
+        q = super().forward(*context)
+        return DiagonalNormal(q.loc.detach(), q.log_std.detach())
+
+
+class Forgetful(c.Gaussian):
+    """State that is not saved."""
+
+    def __init__(self):
+        super().__init__(network, (4,))
+        self.shift = nn.Parameter(torch.ones(4))
+
+    def forward(self, *context):
+        q = super().forward(*context)
+        return DiagonalNormal(q.loc + self.shift, q.log_std)
+
+    def state_dict(self, *args, **kwargs):
+        whole = super().state_dict(*args, **kwargs)
+        whole["shift"] = torch.zeros(4)
+        return whole
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (Unsummed(), "event shape"),
+        (Idle(), "unused"),
+        (Single(), "float32"),
+        (Coupled(), "batch of one"),
+        (Cut(), "no gradient"),
+        (Forgetful(), "state dict"),
+        (nn.Linear(3, 4), "torch Distribution"),
+    ],
+)
+def test_the_contract_sees_what_is_broken(broken, words):
+    with pytest.raises(AssertionError, match=words):
+        check_conditional(broken, torch.randn(5, 3), event=(4,))
+
+
+def test_a_point_mass_that_pretends_to_have_a_density_is_seen():
+    with pytest.raises(AssertionError, match="no density"):
+        check_conditional(FLAT["Gaussian"](), torch.randn(5, 3), event=(4,), density=False)
