@@ -40,9 +40,11 @@ class CholeskyGaussian(nn.Module):
         super().__init__()
         self.n = _vector(event)
         self.network = network((self.n + self.n * (self.n + 1) // 2,))
+        # the diagonal first, then what is below it: the order of the network's output
+        diagonal = torch.arange(self.n)
         rows, columns = torch.tril_indices(self.n, self.n, offset=-1)
-        self.register_buffer("rows", rows, persistent=False)
-        self.register_buffer("columns", columns, persistent=False)
+        self.register_buffer("rows", torch.cat([diagonal, rows]), persistent=False)
+        self.register_buffer("columns", torch.cat([diagonal, columns]), persistent=False)
         self.rows: Tensor
         self.columns: Tensor
 
@@ -50,10 +52,10 @@ class CholeskyGaussian(nn.Module):
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
         output = run(self.network, *context)
         mean, log_diagonal, below = output.split([self.n, self.n, output.shape[-1] - 2 * self.n], dim=-1)
-        factor = torch.diag_embed(log_diagonal.clamp(*LOG_STD_RANGE).exp())
-        lower = torch.zeros_like(factor)
-        lower[..., self.rows, self.columns] = below
-        return CholeskyNormal(mean, factor + lower)
+        factor = output.new_zeros(*mean.shape, self.n)
+        entries = torch.cat([log_diagonal.clamp(*LOG_STD_RANGE).exp(), below], dim=-1)
+        factor[..., self.rows, self.columns] = entries
+        return CholeskyNormal(mean, factor)
 
 
 class LowRankGaussian(nn.Module):

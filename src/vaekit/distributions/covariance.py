@@ -196,9 +196,14 @@ class RankOnePrecisionNormal(Lean):
         return self.loc
 
     @cached_property
+    def _inverse(self) -> Tensor:
+        """Diagonal of D^-1, (*batch, n)."""
+        return (-self.log_precision).exp()
+
+    @cached_property
     def _strength(self) -> Tensor:
         """u^T D^-1 u, (*batch, 1)."""
-        return (self.direction.square() * (-self.log_precision).exp()).sum(-1, keepdim=True)
+        return (self.direction.square() * self._inverse).sum(-1, keepdim=True)
 
     @property
     def precision_matrix(self) -> Tensor:
@@ -209,7 +214,7 @@ class RankOnePrecisionNormal(Lean):
     @property
     def covariance_matrix(self) -> Tensor:
         """D^-1 - eta D^-1 u u^T D^-1, (*batch, n, n)."""
-        inverse = (-self.log_precision).exp()
+        inverse = self._inverse
         scaled = inverse * self.direction
         eta = 1 / (1 + self._strength)
         return torch.diag_embed(inverse) - eta.unsqueeze(-1) * scaled.unsqueeze(-1) * scaled.unsqueeze(-2)
@@ -217,7 +222,7 @@ class RankOnePrecisionNormal(Lean):
     @property
     def variance(self) -> Tensor:
         """Diagonal of C, (*batch, n)."""
-        inverse = (-self.log_precision).exp()
+        inverse = self._inverse
         return inverse - (inverse * self.direction).square() / (1 + self._strength)
 
     @property
@@ -234,7 +239,7 @@ class RankOnePrecisionNormal(Lean):
         root = (1 + self._strength).sqrt()
         coefficient = 1 / (root * (1 + root))
         along = (self.direction * scaled).sum(-1, keepdim=True)
-        return self.loc + scaled - coefficient * along * (-self.log_precision).exp() * self.direction
+        return self.loc + scaled - coefficient * along * self._inverse * self.direction
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""

@@ -48,7 +48,8 @@ class Rate:
             self.estimator == "auto" and all(has_closed_form(latent) for latent in latents)
         )
         if closed:
-            return sum((per_datum(divergence(latent), trace) for latent in latents), start=_zero(trace))
+            rates = [per_datum(divergence(latent), trace) for latent in latents]
+            return sum(rates[1:], start=rates[0]) if rates else _zero(trace)
         ratio = log_ratio(trace, cut=self.estimator == "stl")
         return -per_datum(ratio, trace) if isinstance(ratio, Tensor) else _zero(trace)
 

@@ -1,0 +1,84 @@
+"""The hand-written loops of the benchmarks are the recipes: same noise, same losses. No timing is judged."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from vaekit import recipes
+
+ROOT = Path(__file__).parents[2]
+STEPS = 3
+PLACES = ["mlp", "conv"]
+
+
+@pytest.fixture(scope="module")
+def step():
+    """The module `benchmarks.step`, which is no part of the package."""
+    if not (ROOT / "benchmarks" / "step.py").exists():
+        pytest.skip(f"{ROOT} has no folder `benchmarks`")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT)
+        yield import_module("benchmarks.step")
+        for name in [name for name in sys.modules if name.split(".")[0] == "benchmarks"]:
+            del sys.modules[name]
+
+
+def setting_of(step, place):
+    small = {"mlp": ((1, 4, 4), 6, 3, (8,)), "conv": ((1, 64, 64), 2, 3, None)}
+    return step.Setting(place, *small[place])
+
+
+@pytest.mark.parametrize("name", recipes.names)
+def test_minimal_loop_is_the_recipe(step, name):
+    assert name in step.LOOPS, "write its loop in benchmarks/minimal.py"
+    for place in PLACES if name not in step.DENSE_ONLY else PLACES[:1]:
+        setting = setting_of(step, place)
+        batch = step.make_batch(name, setting)
+        ours = step.recipe_step(step.make(name, setting))
+        minimal = step.LOOPS[name](step.make(name, setting))
+        # three steps: the gradients and the optimiser have to agree too
+        assert step.disagreement(ours, minimal, batch, STEPS) <= step.AGREEMENT
+
+
+def test_every_loop_has_a_recipe(step):
+    assert sorted(step.LOOPS) == recipes.names
+
+
+def test_another_loss_is_refused(step, monkeypatch):
+    monkeypatch.setitem(step.LOOPS, "beta_vae", step.LOOPS["vae"])  # beta is 4 there, and 1 here
+    row = step.compare("beta_vae", setting_of(step, "mlp"), 0.1, lambda: pytest.fail("it was timed"))
+    assert row.ratio is None
+    assert row.note.startswith("refused")
+
+
+def test_rows(step):
+    timing = sys.modules["benchmarks.timing"]
+    row = timing.row_of("s", "n", ("a", [2.0, 3.0, 8.0]), ("b", [1.0, 2.0, 2.0]), most=1.5)
+    assert (row.ratio, row.fastest, row.met) == (2.0, 2.0, False)
+    assert (row.low, row.high) == (1.75, 3.0)
+    assert timing.Row("s", "n", 4.2, least=4.0).met is True
+    assert timing.Row("s", "n", least=4.0).met is None
+
+
+def test_blocks_alternate(step):
+    timing = sys.modules["benchmarks.timing"]
+    now, calls = 0.0, []
+
+    def work(name, cost):
+        def one():
+            nonlocal now
+            now += cost
+            calls.append(name)
+
+        return one
+
+    first, second = timing.side_by_side(work("a", 0.03), work("b", 0.02), 1.0, lambda: now, 5, warm_up=1)
+    assert len(first) == len(second) == 12
+    assert torch.tensor(first).allclose(torch.tensor(0.03))
+    assert torch.tensor(second).allclose(torch.tensor(0.02))
+    assert "".join(calls[-8:]) == "abbaabba"
