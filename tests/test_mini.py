@@ -32,7 +32,7 @@ def test_evidence_of_the_world_is_exact():
 
 
 def test_one_draw_of_the_importance_bound_is_the_elbo_estimate():
-    model, players, _ = mini.vae(5, 2)
+    model, _, _ = mini.vae(5, 2)
     x, _ = mini.world(7)
     trace = model(x, 1)
     log_q = trace.q.log_prob(trace.z)[0]

@@ -60,6 +60,14 @@ def unpack_system(system: System, tensors: Tensors, about: dict[str, Any], sourc
                     moments.setdefault(int(index), {})[part] = value
             for index, values in saved["state"].items():
                 moments.setdefault(int(index), {}).update(values)
+            for number, kept in moments.items():
+                expected = player.parameters[number].shape
+                for part, value in kept.items():
+                    if isinstance(value, Tensor) and value.dim() and value.shape != expected:
+                        raise ValueError(
+                            f"{part!r} of parameter {number} has shape {tuple(value.shape)}, expected "
+                            f"{tuple(expected)}"
+                        )
             groups = [
                 {**group, **{k: _tuples(v) for k, v in old.items()}}
                 for group, old in zip(record["param_groups"], saved["groups"], strict=True)
@@ -68,7 +76,7 @@ def unpack_system(system: System, tensors: Tensors, about: dict[str, Any], sourc
         torch.set_rng_state(tensors["random/cpu"].to("cpu", torch.uint8))
         if "random/cuda" in tensors and device_of(system).type == "cuda":
             torch.cuda.set_rng_state(tensors["random/cuda"].cpu(), device_of(system))
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"{source} does not continue this system ({error}): start a new run") from error
 
 

@@ -177,12 +177,27 @@ def test_a_report_is_written_again(vaekit, run):
 def test_a_reproduction_is_run_by_name(vaekit, monkeypatch):
     from vaekit import reproductions
     from vaekit.reproductions import runner
+    from vaekit.reproductions.outcome import Check, Figure, Outcome, Reproduction
 
-    asked = []
-    monkeypatch.setattr(runner, "run", lambda name, full=False: asked.append((name, full)))
+    def experiment(full, say):
+        say("step one")
+        checks = [Check("it is small", True), Check("it is large", full)]
+        return Outcome([Figure("size", 2.5, "", "exact 2")], checks, [7], "none", "nothing")
+
+    made = Reproduction("A claim.", "a paper", ("vae",), experiment)
+    monkeypatch.setattr(runner, "get", lambda name: made)
+    recorded = []
+    monkeypatch.setattr(runner, "record", recorded.append)
     name = reproductions.names()[0][0]
-    assert vaekit("reproduce", name, "--full").code == 0
-    assert asked == [(name, True)]
+    said = vaekit("reproduce", name)
+    assert said.code == 0
+    for words in ("A claim.", "2.5", "exact 2", "holds: it is small", "FAILS: it is large", "partly shown"):
+        assert words in said.out
+    assert "step one" in said.err
+    assert not recorded
+    assert "verdict: shown" in vaekit("reproduce", name, "--full", "--record").out
+    assert recorded[0]["full"]
+    assert recorded[0]["seeds"] == [7]
     said = vaekit("reproduce", name[:-2])
     assert said.code == 2
     assert f"did you mean {name!r}" in said.err

@@ -173,6 +173,14 @@ def test_a_hostile_or_damaged_file_is_not_read(run, splits, monkeypatch, tmp_pat
     assert not (tmp_path / "canary-was-here").exists()
 
 
+def test_moments_of_another_shape_are_refused(run, splits):
+    tensors, about = run.state()
+    name = next(n for n in tensors if n.endswith("exp_avg") and tensors[n].dim() == 2)
+    write_tensors(run.path / "state.safetensors", {**tensors, name: torch.zeros(3, 3)}, about)
+    with pytest.raises(UserError, match=r"exp_avg.*shape"):
+        vaekit.resume(run.path, data=splits, epochs=5)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

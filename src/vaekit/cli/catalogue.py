@@ -29,19 +29,24 @@ def list_command(topic: Topic, /) -> int:
     return 0
 
 
-def reproduce_command(name: str, /, *, full: bool = False) -> int:
+def reproduce_command(name: str, /, *, full: bool = False, record: bool = False) -> int:
     """Run the experiment behind a published claim: prints claim, measurement and verdict.
 
     Args:
         name: see `vaekit list reproductions`.
         full: the long version, closer to the paper's budget.
+        record: put the outcome into the table of recorded outcomes (for the project's own source tree).
     """
     known = [known for known, _ in _reproductions()]
     if name not in known:
         raise UserError(f"there is no reproduction {name!r}{nearest(name, known)}")
-    from vaekit.reproductions.runner import run
+    from vaekit.cli.progress import say
+    from vaekit.reproductions import runner
 
-    run(name, full=full)
+    result = runner.run(name, full=full, say=say)
+    if record:
+        runner.record(result)
+    print(runner.describe(result))
     return 0
 
 

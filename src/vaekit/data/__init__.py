@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vaekit.data.dsprites import dsprites_images
     from vaekit.data.grids import PackedGrid
     from vaekit.data.identity import fingerprint
-    from vaekit.data.load import load, load_like
+    from vaekit.data.loading import load, load_like
     from vaekit.data.restore import assemble, original_units
     from vaekit.data.spec import Kind, Spec
     from vaekit.data.streams import StreamData
@@ -30,8 +30,8 @@ _HOMES = {
     "original_units": "restore",
     "dsprites_images": "dsprites",
     "fingerprint": "identity",
-    "load": "load",
-    "load_like": "load",
+    "load": "loading",
+    "load_like": "loading",
     "names": "catalogue",
 }
 

@@ -29,14 +29,16 @@ def fingerprint(data: Data | Splits) -> str:
     digest = _Digest()
     if isinstance(data, Splits):
         for part in (data.train, data.valid, data.test):
-            digest.add(bytes.fromhex(fingerprint(part).removeprefix("sampled:")))
-            digest.sampled |= fingerprint(part).startswith("sampled:")
+            found = fingerprint(part)
+            digest.add(bytes.fromhex(found.removeprefix("sampled:")))
+            digest.sampled |= found.startswith("sampled:")
         return digest.text()
     if not isinstance(data, ArrayData | PackedGrid | StreamData):
         raise TypeError(
             f"cannot take the fingerprint of {type(data).__name__}; expected data of vaekit or `Splits`"
         )
-    told = {name: value for name, value in data.spec.to_json().items() if name != "note"}  # words for people
+    # the note is words for people; what is not said is left out, so that a field added later changes nothing
+    told = {k: v for k, v in data.spec.to_json().items() if k != "note" and v is not None}
     digest.add(json.dumps(told, sort_keys=True).encode())
     if isinstance(data, ArrayData):
         digest.arrays(data.x, data.y, data.c, data.factors)
