@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.distributions import register_kl
 
-from vaekit.distributions.lean import Lean, SampleShape
+from vaekit.distributions.lean import SampleShape, Symmetric
 from vaekit.distributions.normal import HALF_LOG_2PI, StandardNormal
 
 
-class CholeskyNormal(Lean):
+class CholeskyNormal(Symmetric):
     """N(x; mean, L L^T), L lower triangular with a positive diagonal.
 
     x = mean + L eps,  ln q(x) = -1/2 |eps|^2 - ln|det L| - n/2 ln 2pi.
@@ -23,24 +23,8 @@ class CholeskyNormal(Lean):
     """
 
     def __init__(self, mean: Tensor, factor: Tensor) -> None:
-        super().__init__(1)
-        self.loc = mean
+        super().__init__(mean, 1)
         self.factor = factor
-
-    @property
-    def shape(self) -> torch.Size:
-        """(*batch, n)."""
-        return self.loc.shape
-
-    @property
-    def mean(self) -> Tensor:
-        """(*batch, n)."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """Equal to the mean."""
-        return self.loc
 
     @property
     def covariance_matrix(self) -> Tensor:
@@ -77,7 +61,7 @@ class CholeskyNormal(Lean):
         return self.log_det_factor + (HALF_LOG_2PI + 0.5) * self.loc.shape[-1]
 
 
-class LowRankNormal(Lean):
+class LowRankNormal(Symmetric):
     """N(x; mean, diag(d) + U U^T): low rank plus diagonal covariance.
 
     x = mean + sqrt(d) e1 + U e2;  ln det S = sum ln d + ln det M,  M = I_r + U^T diag(1/d) U;
@@ -90,25 +74,9 @@ class LowRankNormal(Lean):
     """
 
     def __init__(self, mean: Tensor, log_diagonal: Tensor, directions: Tensor) -> None:
-        super().__init__(1)
-        self.loc = mean
+        super().__init__(mean, 1)
         self.log_diagonal = log_diagonal
         self.directions = directions
-
-    @property
-    def shape(self) -> torch.Size:
-        """(*batch, n)."""
-        return self.loc.shape
-
-    @property
-    def mean(self) -> Tensor:
-        """(*batch, n)."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """Equal to the mean."""
-        return self.loc
 
     @property
     def covariance_matrix(self) -> Tensor:
@@ -162,7 +130,7 @@ class LowRankNormal(Lean):
         return 0.5 * self.log_det + (HALF_LOG_2PI + 0.5) * self.loc.shape[-1]
 
 
-class RankOnePrecisionNormal(Lean):
+class RankOnePrecisionNormal(Symmetric):
     """N(x; mean, C) with C^-1 = diag(d) + u u^T, everything in O(n) (Rezende et al. 2014, section 4.3).
 
     eta = 1 / (u^T D^-1 u + 1);  ln det C = ln eta - sum ln d;
@@ -175,25 +143,9 @@ class RankOnePrecisionNormal(Lean):
     """
 
     def __init__(self, mean: Tensor, log_precision: Tensor, direction: Tensor) -> None:
-        super().__init__(1)
-        self.loc = mean
+        super().__init__(mean, 1)
         self.log_precision = log_precision
         self.direction = direction
-
-    @property
-    def shape(self) -> torch.Size:
-        """(*batch, n)."""
-        return self.loc.shape
-
-    @property
-    def mean(self) -> Tensor:
-        """(*batch, n)."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """Equal to the mean."""
-        return self.loc
 
     @cached_property
     def _inverse(self) -> Tensor:

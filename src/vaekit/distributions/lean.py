@@ -98,3 +98,31 @@ class Lean(Distribution, ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(batch={tuple(self.batch_shape)}, event={tuple(self.event_shape)})"
+
+
+class Symmetric(Lean, ABC):
+    """A distribution around a centre that is its mean and its mode.
+
+    Args:
+        centre: (*batch, *event).
+        event_dims: number of event axes at the end of `centre`.
+    """
+
+    def __init__(self, centre: Tensor, event_dims: int) -> None:
+        super().__init__(event_dims)
+        self.loc = centre
+
+    @property
+    def shape(self) -> torch.Size:
+        """(*batch, *event)."""
+        return self.loc.shape
+
+    @property
+    def mean(self) -> Tensor:
+        """The centre, (*batch, *event)."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The centre, (*batch, *event)."""
+        return self.loc

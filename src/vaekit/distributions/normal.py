@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.distributions import register_kl
 
-from vaekit.distributions.lean import Lean, SampleShape, sum_event
+from vaekit.distributions.lean import Lean, SampleShape, Symmetric, sum_event
 from vaekit.errors import UnsupportedError
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
-class DiagonalNormal(Lean):
+class DiagonalNormal(Symmetric):
     """N(x; mean, diag(exp(log_std))^2).
 
     log p(x) = sum_d [ -1/2 ((x_d - mean_d) / s_d)^2 - ln s_d - 1/2 ln 2pi ],  s = exp(log_std).
@@ -26,24 +26,8 @@ class DiagonalNormal(Lean):
     """
 
     def __init__(self, mean: Tensor, log_std: Tensor, event_dims: int = 1) -> None:
-        super().__init__(event_dims)
-        self.loc = mean
+        super().__init__(mean, event_dims)
         self.log_std = log_std
-
-    @property
-    def shape(self) -> torch.Size:
-        """(*batch, *event)."""
-        return self.loc.shape
-
-    @property
-    def mean(self) -> Tensor:
-        """(*batch, *event)."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """Equal to the mean."""
-        return self.loc
 
     @property
     def stddev(self) -> Tensor:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vaekit.distributions.lean import Lean, SampleShape, sum_event
+from vaekit.distributions.lean import Lean, SampleShape, Symmetric, sum_event
 from vaekit.distributions.normal import HALF_LOG_2PI
 
 
-class Laplace(Lean):
+class Laplace(Symmetric):
     """log p(x) = sum_d [ -|x_d - m_d| / b_d - ln 2 b_d ].
 
     Args:
@@ -22,24 +22,8 @@ class Laplace(Lean):
     """
 
     def __init__(self, mean: Tensor, log_scale: Tensor, event_dims: int = 1) -> None:
-        super().__init__(event_dims)
-        self.loc = mean
+        super().__init__(mean, event_dims)
         self.log_scale = log_scale
-
-    @property
-    def shape(self) -> torch.Size:
-        """(*batch, *event)."""
-        return self.loc.shape
-
-    @property
-    def mean(self) -> Tensor:
-        """(*batch, *event)."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """Equal to the mean."""
-        return self.loc
 
     @property
     def variance(self) -> Tensor:
@@ -224,7 +208,7 @@ class Poisson(Lean):
         return sum_event(elements, self.event_dims)
 
 
-class PooledNormal(Lean):
+class PooledNormal(Symmetric):
     """A Gaussian whose one variance is the best one for the values it is asked about (sigma-VAE, "optimal").
 
     sigma*^2 = SSE / P over all P residuals of the batch, and
@@ -239,24 +223,8 @@ class PooledNormal(Lean):
     """
 
     def __init__(self, mean: Tensor, event_dims: int = 1) -> None:
-        super().__init__(event_dims)
-        self.loc = mean
+        super().__init__(mean, event_dims)
         self.fitted: Tensor | None = None
-
-    @property
-    def shape(self) -> torch.Size:
-        """(*batch, *event)."""
-        return self.loc.shape
-
-    @property
-    def mean(self) -> Tensor:
-        """(*batch, *event)."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """Equal to the mean."""
-        return self.loc
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
