@@ -154,7 +154,7 @@ class Run:
         """
         files = [self.path / name for name in (WEIGHTS, STATE) if (self.path / name).is_file()]
         stored = max((file.stat().st_size for file in files), default=0)
-        with torch.random.fork_rng(devices=[]):
+        with own_stream():
             sketch = build_system(self.recipe, self.spec, self.record["arguments"], "meta").model.state_dict()
         asked = sum(value.numel() * value.element_size() for value in sketch.values())
         if asked > stored + _SLACK:

@@ -23,6 +23,7 @@ from vaekit.data.batch import Batch, Data
 from vaekit.errors import UserError
 from vaekit.models import Model
 from vaekit.pictures import grid, png
+from vaekit.randomness import own_stream
 from vaekit.runs import Run
 
 _AT_ONCE = 256  # data in one pass: bounds the memory; a fixed number, for the same draws every time
@@ -61,8 +62,7 @@ def sample_command(
     context = None if spec.context is None else _contexts(opened.data().test, n)
     noisy = noise or not (mean or endings(spec)[0] == ".png")
     parts = []
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
+    with own_stream("cpu", seed), torch.no_grad():
         for begin in range(0, n, _AT_ONCE):
             size = min(_AT_ONCE, n - begin)
             p = model.generate(size, None if context is None else context[begin : begin + size])
@@ -100,8 +100,7 @@ def encode_command(
     model = opened.model()
     path = place(out, opened.path, "codes", ".npy", (".npy", ".csv"))
     parts = []
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
+    with own_stream("cpu", seed), torch.no_grad():
         for batch in _batches(_source(opened, data, limit, labels), limit):
             names, values = joined(model.encode(batch, sample=sample))
             parts.append(values)

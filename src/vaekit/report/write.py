@@ -14,6 +14,7 @@ from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.files import write_text
 from vaekit.models import Model
+from vaekit.randomness import own_stream, quiet
 from vaekit.report import columns as vectors
 from vaekit.report import effects, latents, pictures
 from vaekit.report.codes import Codes, device_of, encode
@@ -88,15 +89,9 @@ def _figures(run: RunLike, notes: list[str]) -> list[Figure]:
     held = "test" if len(splits.test) else "validation"
     data = splits.test if len(splits.test) else splits.valid
     where = device_of(model)
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
-        torch.manual_seed(SEED)
-        training = model.training
-        model.eval()
-        try:
-            codes = encode(model, data, MOST)
-            return list(_made(_plan(run.spec, codes, held), notes))
-        finally:
-            model.train(training)
+    with quiet(model, where, SEED):
+        codes = encode(model, data, MOST)
+        return list(_made(_plan(run.spec, codes, held), where, notes))
 
 
 def _plan(spec: Spec, codes: Codes, held: str) -> Sequence[tuple[str, Callable[[], Figure]]]:
@@ -129,11 +124,14 @@ def _plan(spec: Spec, codes: Codes, held: str) -> Sequence[tuple[str, Callable[[
     ]
 
 
-def _made(plan: Sequence[tuple[str, Callable[[], Figure]]], notes: list[str]) -> Iterator[Figure]:
+def _made(
+    plan: Sequence[tuple[str, Callable[[], Figure]]], where: torch.device, notes: list[str]
+) -> Iterator[Figure]:
     for name, make in plan:
-        torch.manual_seed(SEED)  # each figure has its own stream: leaving one out changes no other
         try:
-            yield make()
+            with own_stream(where, SEED):  # each figure has its own: leaving one out changes no other
+                made = make()
+            yield made
         except (UnsupportedError, NotImplementedError) as error:
             reason = str(error) or "this model does not offer what it needs"
             notes.append(f"The figure {name!r} is left out: {reason}")
