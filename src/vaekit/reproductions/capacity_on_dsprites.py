@@ -14,7 +14,7 @@ TARGETS = (5.0, 10.0, 20.0)
 
 def run(full: bool, say: Say) -> Outcome:
     """Three targets, beside a beta-VAE whose rate is whatever it comes to."""
-    steps, ramp = (30_000, 20_000) if full else (3000, 2000)
+    steps, ramp = (30_000, 20_000) if full else (2000, 1200)
     splits = load("dsprites")
     rates, distortions, figures = [], [], []
     settings: dict[str, Any] = {"seed": 0, "steps": steps, "batch_size": 64, "say": say, "latents": 10}
