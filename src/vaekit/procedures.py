@@ -53,7 +53,8 @@ class Player:
         self.parameters = list(found.values())
         self.objective = objective
         self.optimizer = optimizer(self.parameters)
-        self.pace = pace
+        # its value is read at every step by the optimiser's host: on the CPU that waits for no device
+        self.pace = None if pace is None else pace.cpu()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
     def move(self, clip: float | None) -> None:

@@ -213,12 +213,11 @@ def encoder_of(
     spec: Spec,
     architecture: Architecture,
     hidden: Sequence[int] | None,
-    extra: Sequence[Shape] = (),
     activation: Activation | None = None,
     dense: Dense = Dense(),
 ) -> MakeNetwork:
-    """Networks from x, the condition where the data has one, and `extra` inputs; see `network_from`."""
-    return network_from([spec.shape, *conditions(spec), *extra], architecture, hidden, activation, dense)
+    """Networks from x, and the condition where the data has one; see `network_from`."""
+    return network_from([spec.shape, *conditions(spec)], architecture, hidden, activation, dense)
 
 
 def decoder_of(
@@ -312,7 +311,7 @@ def adam(learning_rate: float, betas: tuple[float, float] = (0.9, 0.999), eps: f
     number("learning_rate", learning_rate, above=0)
 
     def make(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        # on a CPU the usual form takes as long as the networks themselves; other devices may not have this one
+        # on a CPU the usual form takes as long as small networks do; other devices may not have this one
         fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
         return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, eps=eps, fused=fused)
 
