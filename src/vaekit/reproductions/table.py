@@ -17,7 +17,7 @@ _HEAD = """# Reproductions
 Each row is a small experiment whose outcome would differ if the method were wrong. `vaekit reproduce NAME`
 runs it again and prints claim, measurement and verdict; the default budget of each is at most 15 minutes on
 two cores, `--full` is a larger one. The conditions were set before the measurement. A claim that fails stays
-in the table.
+in the table. Durations were taken on a machine that did other work at the same time.
 
 This page is made from `src/vaekit/reproductions/results.json` by `python -m vaekit.reproductions.table`.
 """
