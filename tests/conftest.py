@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# tensors are small here: threads would wait for each other, above all on a busy machine
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 
