@@ -21,6 +21,7 @@ from vaekit.networks import (
     set_output_bias,
 )
 from vaekit.networks.axes import joined
+from vaekit.networks.mlp import tanh
 
 Z, C = (3,), (2,)
 
@@ -235,3 +236,12 @@ def test_every_network_names_its_events_in_repr(name: str) -> None:
     assert f"inputs={(first,)}, output={output}" in repr(build(name))
     assert prod(output) > 0
     assert kind.__name__ in repr(build(name))
+
+
+def test_tanh_without_gradients_is_tanh_to_rounding():
+    x = torch.cat([torch.linspace(-12, 12, 4001), torch.tensor([0.0, 90.0, -90.0, 1e-6])])
+    exact = torch.tanh(x.double())
+    assert torch.equal(tanh(x), torch.tanh(x))
+    with torch.no_grad():
+        assert float((tanh(x).double() - exact).abs().max()) < 2.5e-7
+        assert torch.equal(tanh(x.double()), torch.tanh(x.double()))
