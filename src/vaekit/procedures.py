@@ -146,6 +146,8 @@ class Procedure(ABC):
         loss = total if share == 1 else total * share
         loss.backward(inputs=player.parameters, retain_graph=keep)
         values["loss"] = total.detach()
+        if len(self.players) == 1 and share == 1:
+            return values
         prefix = f"{player.name}/" if len(self.players) > 1 else ""
         return {prefix + name: value * share if share != 1 else value for name, value in values.items()}
 
@@ -174,6 +176,7 @@ class Simultaneous(Procedure):
             for player in self.players:
                 keep = player is not self.players[-1]
                 _add(totals, self.judge(player, trace, share, keep))
+            del trace  # its tensors go back before the next piece, or the optimiser, asks for memory
         for player in self.players:
             player.move(manner.clip)
         return totals
