@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import imports, step, trainer, versus_pythae
+from benchmarks import imports, minimal, step, trainer, versus_pythae
 from benchmarks.timing import CLOCKS, Row, keep_memory, quartiles
 
 SECTIONS = ("step", "trainer", "pythae", "nll", "import")
@@ -89,6 +89,9 @@ def main() -> None:
     parser.add_argument(
         "--keep-memory", action="store_true", help="no page faults in `step` and `trainer`: see the README"
     )
+    parser.add_argument(
+        "--stock-adam", action="store_true", help="the hand-written loops of `step` take torch's default Adam"
+    )
     parser.add_argument("--recipes", nargs="*", default=(), help="of `step`; default all")
     parser.add_argument("--settings", nargs="*", default=(), choices=sorted(step.SETTINGS), help="of `step`")
     parser.add_argument("--pythae-python", type=Path, help="a Python that has Pythae, instead of a new one")
@@ -104,6 +107,7 @@ def main() -> None:
         parser.error("processor time of several threads says nothing of speed: add --threads 1")
     if asked.keep_memory and not keep_memory():
         parser.error("--keep-memory needs glibc")
+    minimal.STOCK_ADAM = asked.stock_adam
     clock = CLOCKS[asked.clock]
     made: dict[str, Callable[[], Iterator[Row]]] = {
         "step": partial(step.run, asked.seconds, clock, asked.recipes, asked.settings),

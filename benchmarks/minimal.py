@@ -67,9 +67,15 @@ def ends(system: System) -> tuple[Map, Map]:
     return encoder_of(model.posteriors[0].network), decoder_of(model.likelihood.network)
 
 
+STOCK_ADAM = False
+"""Whether the hand-written loops take torch's default form of Adam instead of the recipe's fused one."""
+
+
 def adam(system: System, parameters: Sequence[nn.Parameter]) -> torch.optim.Adam:
     """A new Adam with the recipe's settings."""
-    settings = system.procedure.players[0].optimizer.defaults
+    settings = dict(system.procedure.players[0].optimizer.defaults)
+    if STOCK_ADAM:
+        settings["fused"] = None
     names = ("lr", "betas", "eps", "fused", "foreach")
     return torch.optim.Adam(parameters, **{name: settings[name] for name in names})
 
