@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.models import Model
-from vaekit.objective import Objective
+from vaekit.objective import Judged, Objective
 from vaekit.schedules import Schedule
 from vaekit.trace import Batch, Trace
 
@@ -142,7 +142,8 @@ class Procedure(ABC):
 
     def judge(self, player: Player, trace: Trace, share: float, keep: bool) -> dict[str, Tensor]:
         """Add the gradient of a player's objective to this player's parameters, and to no other."""
-        total, values = player.objective(trace)
+        judged: Judged = player.objective(trace)
+        total, values = judged
         loss = total if share == 1 else total * share
         loss.backward(inputs=player.parameters, retain_graph=keep)
         values["loss"] = total.detach()

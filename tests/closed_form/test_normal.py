@@ -333,3 +333,22 @@ def test_detached_reaches_into_torch_distributions():
     gradients = torch.autograd.grad(detached(q).log_prob(value).sum(), [value, mean], allow_unused=True)
     assert gradients[0] is not None
     assert gradients[1] is None
+
+
+def test_one_factor_for_all_is_that_factor_for_each():
+    torch.manual_seed(1)
+    mean, factor = torch.randn(5, 3).double(), lower()
+    one, each = CholeskyNormal(mean, factor), CholeskyNormal(mean, factor.expand(5, 3, 3))
+    torch.manual_seed(2)
+    z = one.rsample((4,))
+    torch.manual_seed(2)
+    assert torch.allclose(z, each.rsample((4,)))
+    assert one.batch_shape == each.batch_shape == (5,)
+    for value in (z, z.clone()):  # its own draw, and one that has to be inverted
+        assert torch.allclose(one.log_prob(value), each.log_prob(value.clone()))
+    for name in ("variance", "log_det_factor"):
+        assert torch.allclose(getattr(one, name), getattr(each, name))
+        assert getattr(one, name).shape == getattr(each, name).shape
+    assert torch.allclose(one.entropy(), each.entropy())
+    standard = StandardNormal((3,), mean)
+    assert torch.allclose(kl_divergence(one, standard), kl_divergence(each, standard))

@@ -47,4 +47,4 @@ class LinearPosterior(nn.Module):
             offset = x.flatten(-len(likelihood.event)) - layer.bias
             mean = offset @ scaled @ covariance * (-likelihood.log_std).exp()
             factor: Tensor = torch.linalg.cholesky(covariance)
-            return CholeskyNormal(mean, factor.expand(*mean.shape, -1))
+            return CholeskyNormal(mean, factor)

@@ -19,7 +19,7 @@ class CholeskyNormal(Symmetric):
 
     Args:
         mean: (*batch, n).
-        factor: L, (*batch, n, n).
+        factor: L, (*batch, n, n), or (n, n) for all of them.
     """
 
     def __init__(self, mean: Tensor, factor: Tensor) -> None:
@@ -29,22 +29,24 @@ class CholeskyNormal(Symmetric):
     @property
     def covariance_matrix(self) -> Tensor:
         """L L^T, (*batch, n, n)."""
-        return self.factor @ self.factor.mT
+        return (self.factor @ self.factor.mT).expand(*self.loc.shape, -1)
 
     @property
     def variance(self) -> Tensor:
         """Diagonal of L L^T, (*batch, n)."""
-        return self.factor.square().sum(-1)
+        return self.factor.square().sum(-1).expand_as(self.loc)
 
     @property
     def log_det_factor(self) -> Tensor:
         """ln|det L| = sum_i ln L_ii, (*batch)."""
-        return self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1).expand(self.loc.shape[:-1])
 
     def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         """mean + L eps."""
         shape = self._extended_shape(sample_shape)
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        if self.factor.dim() == 2:  # one product for all, not one for each
+            return self.remember(self.loc + noise @ self.factor.mT, noise)
         return self.remember(self.loc + (self.factor @ noise.unsqueeze(-1)).squeeze(-1), noise)
 
     def log_prob(self, value: Tensor) -> Tensor:
