@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from vaekit.schedules import Schedule, Weight, value_of
+from vaekit.schedules import Weight, value_of
 from vaekit.terms import Distortion, Rate, Term
 from vaekit.trace import Trace
 
@@ -52,7 +52,7 @@ class Objective(nn.Module):
             value = term(trace)
             mean = value.mean() if value.dim() else value
             values[name] = mean.detach()
-            factor = value_of(weight) if isinstance(weight, Schedule) else weight
+            factor = value_of(weight)
             if not (isinstance(factor, float | int) and factor == 1):
                 mean = (factor * mean).to(mean.dtype)
             total = mean if total is None else total + mean

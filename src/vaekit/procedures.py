@@ -147,10 +147,15 @@ class Procedure(ABC):
         loss = total if share == 1 else total * share
         loss.backward(inputs=player.parameters, retain_graph=keep)
         values["loss"] = total.detach()
-        if len(self.players) == 1 and share == 1:
+        if share != 1:
+            values = {name: value * share for name, value in values.items()}
+        return self.labelled(player, values)
+
+    def labelled(self, player: Player, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Named values of one player among several carry its name: "critic/loss"."""
+        if len(self.players) == 1:
             return values
-        prefix = f"{player.name}/" if len(self.players) > 1 else ""
-        return {prefix + name: value * share if share != 1 else value for name, value in values.items()}
+        return {f"{player.name}/{name}": value for name, value in values.items()}
 
     @abstractmethod
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:

@@ -207,10 +207,6 @@ class Run:
         """One row for every epoch."""
         return read_lines(self.path / METRICS)
 
-    def training(self) -> Training:
-        """How the run is trained."""
-        return Training(**self.record["training"])
-
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """The last checkpoint."""
         return read_tensors(self.path / STATE)

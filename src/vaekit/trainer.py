@@ -159,12 +159,13 @@ class Fit:
     def _end_of_epoch(self) -> None:
         training, at = self.training, self.at
         row: dict[str, Any] = {"epoch": at.epoch + 1, "step": at.step, "seconds": round(at.seconds, 3)}
-        row |= {f"train/{name}": value for name, value in self._means().items()}
+        means = self._means()
+        row |= {f"train/{name}": value for name, value in means.items()}
         held_out = validate(self.system, self.splits.valid, training.batch_size)
         row |= {f"valid/{name}": value for name, value in held_out.items()}
         self.rows.append(row)
         loss = next((held_out[name] for name in _loss_names(self.system) if name in held_out), math.nan)
-        if not all(math.isfinite(value) for value in self._means().values()):
+        if not all(math.isfinite(value) for value in means.values()):
             raise UserError(
                 f"training left the finite numbers in epoch {at.epoch + 1}: try a smaller learning rate, "
                 "--clip 1, or look for extreme values in the data"

@@ -31,9 +31,7 @@ def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
             values: Tensors = {}
             for player in procedure.players:
                 judged = player.objective(trace)
-                prefix = f"{player.name}/" if len(procedure.players) > 1 else ""
-                values |= {f"{prefix}{name}": value for name, value in judged.values.items()}
-                values[f"{prefix}loss"] = judged.total
+                values |= procedure.labelled(player, {**judged.values, "loss": judged.total})
             try:
                 values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
                 values["elbo"] = -values["distortion"] - values["rate"]

@@ -168,7 +168,7 @@ class PointMass(Lean):
 @register_kl(DiagonalNormal, StandardNormal)
 def _kl_diagonal_standard(q: DiagonalNormal, p: StandardNormal) -> Tensor:
     """1/2 sum (mu^2 + s^2 - 1 - ln s^2)."""
-    return 0.5 * sum_event(q.loc.square() + (2 * q.log_std).exp() - 1 - 2 * q.log_std, q.event_dims)
+    return 0.5 * sum_event(_twice_kl(q), q.event_dims)
 
 
 @register_kl(DiagonalNormal, DiagonalNormal)
@@ -181,7 +181,12 @@ def _kl_diagonal_diagonal(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
 
 def kl_per_dimension(q: DiagonalNormal) -> Tensor:
     """KL(q || N(0, I)) of every latent dimension: (*batch, n), nats."""
-    return 0.5 * (q.loc.square() + (2 * q.log_std).exp() - 1 - 2 * q.log_std)
+    return 0.5 * _twice_kl(q)
+
+
+def _twice_kl(q: DiagonalNormal) -> Tensor:
+    """mu^2 + s^2 - 1 - ln s^2, (*batch, *event)."""
+    return q.loc.square() + (2 * q.log_std).exp() - 1 - 2 * q.log_std
 
 
 __all__ = [

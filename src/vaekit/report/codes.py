@@ -11,6 +11,7 @@ from torch.distributions import Distribution, kl_divergence
 
 from vaekit.data.batch import Batch, Data
 from vaekit.distributions import DiagonalNormal, StandardNormal
+from vaekit.metrics.passes import home_of
 from vaekit.models import Model
 
 ACTIVE = 0.01
@@ -96,16 +97,10 @@ class Codes:
         return decoded
 
 
-def device_of(model: Model) -> torch.device:
-    """Where the model's weights are."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        return tensor.device
-    return torch.device("cpu")
-
-
 def take(data: Data, rows: Sequence[int] | Tensor, model: Model) -> Batch:
     """Some of the data, on the model's device."""
-    return {name: value.to(device_of(model)) for name, value in data.take(rows).items()}
+    where, _ = home_of(model)
+    return {name: value.to(where) for name, value in data.take(rows).items()}
 
 
 @torch.no_grad()

@@ -13,11 +13,12 @@ from vaekit.data.batch import Splits
 from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.files import write_text
+from vaekit.metrics.passes import home_of
 from vaekit.models import Model
 from vaekit.randomness import own_stream, quiet
 from vaekit.report import columns as vectors
 from vaekit.report import effects, latents, pictures
-from vaekit.report.codes import Codes, device_of, encode
+from vaekit.report.codes import Codes, encode
 from vaekit.report.page import report_html
 from vaekit.report.parts import Figure
 
@@ -88,7 +89,7 @@ def _figures(run: RunLike, notes: list[str]) -> list[Figure]:
         return []
     held = "test" if len(splits.test) else "validation"
     data = splits.test if len(splits.test) else splits.valid
-    where = device_of(model)
+    where, _ = home_of(model)
     with quiet(model, where, SEED):
         codes = encode(model, data, MOST)
         return list(_made(_plan(run.spec, codes, held), where, notes))
