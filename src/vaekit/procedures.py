@@ -113,6 +113,12 @@ class Procedure(ABC):
                 if hasattr(module, "after_step"):
                     parts[id(module)] = module
         self._after = list(parts.values())
+        owned = {id(p) for p in self.players[0].parameters}
+        roots = (model, *(player.objective for player in players))
+        # one player who owns all that can move: nothing to keep apart, and naming the inputs takes time
+        self._whole = len(self.players) == 1 and all(
+            id(p) in owned for root in roots for p in root.parameters() if p.requires_grad
+        )
 
     @property
     def couples_batch(self) -> bool:
@@ -145,7 +151,7 @@ class Procedure(ABC):
         judged: Judged = player.objective(trace)
         total, values = judged
         loss = total if share == 1 else total * share
-        loss.backward(inputs=player.parameters, retain_graph=keep)
+        loss.backward(inputs=None if self._whole else player.parameters, retain_graph=keep)
         values["loss"] = total.detach()
         if share != 1:
             values = {name: value * share for name, value in values.items()}

@@ -48,9 +48,12 @@ class DiagonalNormal(Symmetric):
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
         noise = self.recall(value)
-        if noise is None:
-            noise = (value - self.loc) * (-self.log_std).exp()
-        squares = sum_event(noise.square(), self.event_dims)
+        if noise is not None:
+            squares = sum_event(noise.square(), self.event_dims)
+        elif self.log_std.dim():
+            squares = sum_event(((value - self.loc) * (-self.log_std).exp()).square(), self.event_dims)
+        else:  # one scale for all: it multiplies sums, not every element
+            squares = sum_event((value - self.loc).square(), self.event_dims) * (-2 * self.log_std).exp()
         return -0.5 * squares - self._log_scale - HALF_LOG_2PI * self.event_shape.numel()
 
     @property
@@ -186,7 +189,8 @@ def kl_per_dimension(q: DiagonalNormal) -> Tensor:
 
 def _twice_kl(q: DiagonalNormal) -> Tensor:
     """mu^2 + s^2 - 1 - ln s^2, (*batch, *event)."""
-    return q.loc.square() + (2 * q.log_std).exp() - 1 - 2 * q.log_std
+    twice = 2 * q.log_std
+    return q.loc.square() + (twice.expm1() - twice)
 
 
 __all__ = [
