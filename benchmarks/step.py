@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.minimal import LOOPS, Batch, Losses, Step
+from benchmarks.cases import Case
+from benchmarks.loops import CASES, LOOPS
+from benchmarks.minimal import Batch, Losses, Step
 from benchmarks.timing import Clock, Row, row_of, side_by_side
 from vaekit import recipes
-from vaekit.data.spec import Kind, Spec
+from vaekit.data.spec import Spec
 from vaekit.system import System
 
 TARGET = 1.05
@@ -45,31 +47,28 @@ MLP = Setting("mlp 784-512-16, batch 128", (1, 28, 28), 128, 16, (512,))
 CONV = Setting("conv 64x64, batch 64", (1, 64, 64), 64, 10)
 SETTINGS = {"mlp": MLP, "conv": CONV}
 
-CLASSES = 10
-DENSE_ONLY = ("dlgm", "ppca")
-KINDS: dict[str, Kind] = {"sigma_vae": "unit", "ppca": "real"}
-DRAWS: dict[str, dict[str, Any]] = {
-    "iwae": {"samples": 4},
-    "ciwae": {"samples": 4},
-    "miwae": {"groups": 2, "samples": 2},
-    "piwae": {"groups": 2, "samples": 2},
-}
+
+def case_of(name: str) -> Case:
+    """How a recipe is called."""
+    return CASES.get(name, Case())
 
 
 def arguments_for(name: str, setting: Setting) -> dict[str, Any]:
     """The recipe's arguments at a setting."""
-    if name == "ppca":
-        return {"latents": setting.latents}
-    if name == "dlgm":
-        return {"latents": (2 * setting.latents, setting.latents), "hidden": setting.hidden}
+    case = case_of(name)
+    if case.wanted is not None:
+        return {**case.wanted(setting.latents, setting.hidden), **case.arguments}
+    if not case.plain:
+        return dict(case.arguments)
     networks = {"architecture": "conv"} if setting.hidden is None else {"hidden": setting.hidden}
-    return {"latents": setting.latents, **networks, **DRAWS.get(name, {})}
+    return {"latents": setting.latents, **networks, **case.arguments}
 
 
 def make(name: str, setting: Setting, seed: int = 0) -> System:
     """The system of a recipe; the same seed gives the same weights."""
-    context = (CLASSES,) if name == "cvae" else None
-    spec = Spec("benchmark", setting.shape, KINDS.get(name, "binary"), size=60_000, context=context)
+    case = case_of(name)
+    fields: dict[str, Any] = {"size": 60_000, "context": (case.context,) if case.context else None}
+    spec = Spec("benchmark", setting.shape, case.kind, **(fields | case.spec))
     build: Callable[..., System] = getattr(recipes, name)
     torch.manual_seed(seed)
     system = build(spec, **arguments_for(name, setting))
@@ -79,14 +78,16 @@ def make(name: str, setting: Setting, seed: int = 0) -> System:
 
 def make_batch(name: str, setting: Setting) -> Batch:
     """Random data of the recipe's kind; one pixel in eight is on, as in handwriting."""
+    case = case_of(name)
     generator = torch.Generator().manual_seed(1)
     uniform = torch.rand(setting.batch, *setting.shape, generator=generator)
-    kind = KINDS.get(name, "binary")
-    x = (uniform < 0.125).float() if kind == "binary" else uniform if kind == "unit" else uniform - 0.5
+    x = uniform - 0.5
+    if case.kind in ("binary", "unit"):
+        x = (uniform < 0.125).float() if case.kind == "binary" else uniform
     batch = {"x": x}
-    if name == "cvae":
-        batch["c"] = torch.eye(CLASSES)[torch.arange(setting.batch) % CLASSES]
-    return batch
+    if case.context:
+        batch["c"] = torch.eye(case.context)[torch.arange(setting.batch) % case.context]
+    return batch if case.more is None else case.more(batch)
 
 
 def recipe_step(system: System) -> Step:
@@ -118,7 +119,7 @@ def compare(name: str, setting: Setting, seconds: float, clock: Clock) -> Row:
     """One row: the recipe's step over the minimal one; none where their losses differ."""
     label = f"{name}, {setting.name}"
     if name not in LOOPS:
-        return Row("step", label, note="unavailable: no loop in benchmarks/minimal.py")
+        return Row("step", label, note="unavailable: no loop in benchmarks/loops")
     batch = make_batch(name, setting)
     times: tuple[list[float], list[float]] = ([], [])
     for instance in range(INSTANCES):
@@ -143,5 +144,5 @@ def run(
     """Rows of all recipes (or of those named) at all settings."""
     for place in settings or SETTINGS:
         for name in names or recipes.names:
-            if not (place == "conv" and name in DENSE_ONLY):
+            if not (place == "conv" and case_of(name).dense):
                 yield compare(name, SETTINGS[place], seconds, clock)

@@ -13,7 +13,8 @@ from math import inf
 import torch
 from torch import Tensor
 
-from benchmarks.minimal import LOOPS, crossed, divergence, draw, ends
+from benchmarks.loops import LOOPS
+from benchmarks.minimal import crossed, divergence, draw, ends
 from benchmarks.step import MLP, TARGET, make
 from benchmarks.timing import Clock, Row, row_of, side_by_side
 from vaekit.data import ArrayData, load

@@ -35,8 +35,8 @@ def setting_of(step, place):
 
 @pytest.mark.parametrize("name", recipes.names)
 def test_minimal_loop_is_the_recipe(step, name):
-    assert name in step.LOOPS, "write its loop in benchmarks/minimal.py"
-    for place in PLACES if name not in step.DENSE_ONLY else PLACES[:1]:
+    assert name in step.LOOPS, "write its loop in benchmarks/loops"
+    for place in PLACES if not step.case_of(name).dense else PLACES[:1]:
         setting = setting_of(step, place)
         batch = step.make_batch(name, setting)
         ours = step.recipe_step(step.make(name, setting))

@@ -35,6 +35,13 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 
+FITTING: dict[str, dict[str, Any]] = {
+    "cvae": {"context": True},
+    "ppca": {"kind": "real"},
+    "sigma_vae": {"kind": "unit"},
+}
+"""Arguments of `spec` for recipes that are not tried on binary data without a condition."""
+
 
 @pytest.fixture(autouse=True)
 def double() -> Iterator[None]:
@@ -74,8 +81,7 @@ def fitting(spec: Callable[..., Spec]) -> Callable[[str], Spec]:
     """The spec that a recipe is tried on."""
 
     def choose(name: str) -> Spec:
-        kind = {"ppca": "real", "sigma_vae": "unit"}.get(name, "binary")
-        return spec(kind, context=name == "cvae")
+        return spec(**FITTING.get(name, {}))
 
     return choose
 

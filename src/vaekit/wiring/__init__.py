@@ -1,0 +1,48 @@
+"""Parts by name: what the typed arguments of recipes mean, and what fits which data."""
+
+from vaekit.wiring.models import gaussian_chain, gaussian_vae
+from vaekit.wiring.names import (
+    LikelihoodName,
+    PosteriorName,
+    PriorName,
+    likelihood_for,
+    make_likelihood,
+    make_posterior,
+    make_prior,
+    make_rate,
+)
+from vaekit.wiring.networks import (
+    BURDA,
+    Dense,
+    conditions,
+    decoder_of,
+    encoder_of,
+    network_from,
+    unconditional,
+)
+from vaekit.wiring.players import adam, bound_players, draws, passes, two_players
+
+__all__ = [
+    "BURDA",
+    "Dense",
+    "LikelihoodName",
+    "PosteriorName",
+    "PriorName",
+    "adam",
+    "bound_players",
+    "conditions",
+    "decoder_of",
+    "draws",
+    "encoder_of",
+    "gaussian_chain",
+    "gaussian_vae",
+    "likelihood_for",
+    "make_likelihood",
+    "make_posterior",
+    "make_prior",
+    "make_rate",
+    "network_from",
+    "passes",
+    "two_players",
+    "unconditional",
+]

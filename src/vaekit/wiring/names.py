@@ -1,0 +1,139 @@
+"""Conditionals and estimators by name: what the typed arguments of recipes mean, and what fits which data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from torch import nn
+
+from vaekit import conditionals as c
+from vaekit.checks import known, whole
+from vaekit.conditionals.parts import MakeNetwork, Shape
+from vaekit.data.spec import Kind, Spec
+from vaekit.errors import UnsupportedError
+from vaekit.terms import Rate
+from vaekit.terms.elbo import Estimator
+
+PosteriorName = Literal["diagonal", "full", "low_rank", "rank_one"]
+"""diagonal: independent dimensions. full: covariance by its Cholesky factor. low_rank: diagonal plus U U^T.
+rank_one: precision diagonal plus u u^T (DLGM)."""
+
+PriorName = Literal["standard", "learned", "mixture"]
+"""standard: N(0, I). learned: one Gaussian. mixture: ten Gaussians, learned."""
+
+LikelihoodName = Literal[
+    "auto", "bernoulli", "continuous_bernoulli", "gaussian", "gaussian_fixed", "gaussian_optimal",
+    "gaussian_pixel", "laplace", "logistic", "poisson", "categorical",
+]  # fmt: skip
+"""auto: by the kind of the data. gaussian: one learned variance. gaussian_fixed: unit variance.
+gaussian_optimal: the best variance for the batch. gaussian_pixel: a variance for every element, from the
+network. logistic: discretised logistic."""
+
+_FITS: dict[str, tuple[Kind, ...]] = {
+    "bernoulli": ("binary",),
+    "continuous_bernoulli": ("unit",),
+    "logistic": ("unit",),
+    "categorical": ("categorical",),
+    "poisson": ("count",),
+    "laplace": ("real", "unit"),
+    "gaussian": ("real", "unit"),
+    "gaussian_fixed": ("real", "unit"),
+    "gaussian_optimal": ("real", "unit"),
+    "gaussian_pixel": ("real", "unit"),
+}
+_DEFAULT: dict[Kind, LikelihoodName] = {
+    "binary": "bernoulli",
+    "unit": "continuous_bernoulli",
+    "real": "gaussian",
+    "count": "poisson",
+    "categorical": "categorical",
+}
+
+
+def likelihood_for(name: LikelihoodName, spec: Spec) -> LikelihoodName:
+    """The likelihood that "auto" means for this data, or the named one if it fits.
+
+    Raises:
+        UnsupportedError: if it would not be a density of this kind of data.
+    """
+    if name == "auto":
+        return _DEFAULT[spec.kind]
+    known("likelihood", name, LikelihoodName)
+    if spec.kind not in _FITS[name]:
+        others = ", ".join(other for other, kinds in _FITS.items() if spec.kind in kinds)
+        raise UnsupportedError(
+            f"`likelihood` is {name!r}, which is made for {' and '.join(_FITS[name])} data; {spec.name!r} is "
+            f"{spec.kind}: take one of {others}"
+        )
+    if name == "logistic" and spec.levels is None:
+        raise UnsupportedError(
+            f"`likelihood` is 'logistic', which needs quantised data; {spec.name!r} has no number of levels: "
+            "take continuous_bernoulli or gaussian"
+        )
+    return name
+
+
+def make_likelihood(name: LikelihoodName, spec: Spec, network: MakeNetwork, sigma: float = 1.0) -> nn.Module:
+    """The likelihood of one datum; `sigma` is for "gaussian_fixed" alone."""
+    chosen = likelihood_for(name, spec)
+    made: dict[str, Callable[[MakeNetwork, Shape], nn.Module]] = {
+        "bernoulli": c.Bernoulli,
+        "continuous_bernoulli": c.ContinuousBernoulli,
+        "logistic": partial(c.DiscretisedLogistic, levels=spec.levels or 2),
+        "categorical": partial(c.Categorical, levels=spec.levels or 2),
+        "poisson": c.Poisson,
+        "laplace": c.Laplace,
+        "gaussian": c.SharedGaussian,
+        "gaussian_fixed": partial(c.FixedGaussian, sigma=sigma),
+        "gaussian_optimal": c.OptimalGaussian,
+        "gaussian_pixel": c.PixelGaussian,
+    }
+    return made[chosen](network, spec.shape)
+
+
+def make_posterior(
+    name: PosteriorName, network: MakeNetwork, latents: int, rank: int | None = None
+) -> nn.Module:
+    """The posterior over `latents` dimensions; `rank` (1 if nothing is said) is for "low_rank" alone."""
+    known("posterior", name, PosteriorName)
+    event = (whole("latents", latents),)
+    if name == "low_rank":
+        return c.LowRankGaussian(network, event, whole("rank", 1 if rank is None else rank))
+    if rank is not None:
+        raise UnsupportedError(
+            f"`rank` is {rank}, but the posterior {name!r} has none: leave it out, or take posterior low_rank"
+        )
+    made: dict[str, Callable[[MakeNetwork, Shape], nn.Module]] = {
+        "diagonal": c.Gaussian,
+        "full": c.CholeskyGaussian,
+        "rank_one": c.RankOneGaussian,
+    }
+    return made[name](network, event)
+
+
+def make_prior(name: PriorName, latents: int) -> nn.Module:
+    """A prior over a latent vector of `latents` dimensions."""
+    known("prior", name, PriorName)
+    made: dict[PriorName, Callable[[Shape], nn.Module]] = {
+        "standard": c.StandardGaussian,
+        "learned": c.LearnedGaussian,
+        "mixture": c.GaussianMixture,
+    }
+    return made[name]((whole("latents", latents),))
+
+
+def make_rate(estimator: Estimator, posterior: PosteriorName, prior: PriorName) -> Rate:
+    """The rate by its estimator.
+
+    Raises:
+        UnsupportedError: if a closed form is asked for where none is known.
+    """
+    known = prior == "standard" or (prior == "learned" and posterior == "diagonal")
+    if estimator == "closed" and not known:
+        raise UnsupportedError(
+            f"`estimator` is 'closed', but no closed form is known for a {posterior} posterior and a {prior} "
+            "prior: take sample, stl or auto"
+        )
+    return Rate(estimator)
