@@ -12,7 +12,19 @@ from vaekit import terms
 from vaekit.distributions import CholeskyNormal, DiagonalNormal, LowRankNormal
 from vaekit.models import Chain, Flat
 from vaekit.networks import MLP
-from vaekit.terms import Capacity, Distortion, ImportanceBound, On, Rate, log_likelihood, log_ratio
+from vaekit.terms import (
+    Capacity,
+    DimensionWise,
+    Distortion,
+    ImportanceBound,
+    Information,
+    On,
+    Rate,
+    TotalCorrelation,
+    log_likelihood,
+    log_ratio,
+)
+from vaekit.terms.aggregate import Aggregate
 from vaekit.testing import check_term, select
 
 DATA, DRAWS, BITS = 5, 6, 7
@@ -60,9 +72,16 @@ TERMS = {
     "capacity": Capacity(2.0),
 }
 
+COUPLED = {
+    "information": Information(Aggregate(40)),
+    "total correlation": TotalCorrelation(Aggregate(40, "balanced")),
+    "dimension-wise": DimensionWise(Aggregate(40, "mws")),
+}
+"""Terms that couple the batch through diagonal Gaussian posteriors given x."""
+
 
 def test_every_term_is_here():
-    found = {type(term).__name__ for term in TERMS.values()} | {"On"}
+    found = {type(term).__name__ for term in (*TERMS.values(), *COUPLED.values())} | {"On"}
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
     assert public == found
 
@@ -77,6 +96,14 @@ def test_term(model, term):
 @pytest.mark.parametrize("model", MODELS)
 def test_term_without_sample_axis(model, term):
     check_term(TERMS[term], trace_of(model, samples=None))
+
+
+@pytest.mark.parametrize("samples", [None, DRAWS])
+@pytest.mark.parametrize("term", COUPLED)
+@pytest.mark.parametrize("model", ["flat", "two latents"])
+def test_coupled_terms(model, term, samples):
+    assert COUPLED[term].couples_batch
+    check_term(COUPLED[term], trace_of(model, samples))
 
 
 @pytest.mark.parametrize("gradient", ["stl", "dreg"])

@@ -21,6 +21,7 @@ SHAPE, CONTEXT, ROWS = (1, 4, 4), (3,), 12
 
 SMALL: dict[str, dict[str, Any]] = {
     "annealed_vae": {"ramp": 10, "capacity": 4.0, "latents": 3, "hidden": (8,)},
+    "beta_tcvae": {"latents": 3, "hidden": (8,)},
     "beta_vae": {"latents": 3, "hidden": (8,)},
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},

@@ -18,6 +18,10 @@ OTHER = {
         "capacity": 5.0, "gamma": 10.0, "ramp": 11, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "beta_tcvae": {
+        "alpha": 0.5, "beta": 3.0, "gamma": 0.5, "sampling": "balanced", "estimator": "closed", "latents": 4,
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "beta_vae": {
         "beta": 3.0, "latents": 4, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
         "learning_rate": 1e-2,

@@ -1,21 +1,26 @@
 """Terms: trace -> one value per datum, in nats. The mathematics of an objective stands here, once."""
 
+from vaekit.terms.aggregate import DimensionWise, Information, TotalCorrelation
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
-from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, per_datum
+from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, once, per_datum
 
 __all__ = [
     "Capacity",
+    "DimensionWise",
     "Distortion",
     "ImportanceBound",
+    "Information",
     "On",
     "Rate",
     "Term",
+    "TotalCorrelation",
     "divergence",
     "effective_sample_size",
     "log_likelihood",
     "log_mean_exp",
     "log_ratio",
     "log_weight",
+    "once",
     "per_datum",
 ]
