@@ -39,7 +39,7 @@ from vaekit.checks import known, whole
 from vaekit.distributions import DiagonalNormal
 from vaekit.distributions.normal import HALF_LOG_2PI
 from vaekit.errors import UnsupportedError
-from vaekit.terms.parts import once, per_datum
+from vaekit.terms.parts import given_data, once, per_datum
 from vaekit.trace import Latent, Trace
 
 Sampling = Literal["mws", "mss", "balanced"]
@@ -160,24 +160,16 @@ def independent_gaussians(trace: Trace) -> list[tuple[Latent, DiagonalNormal]]:
     """The latents of a trace with their posteriors, which factorise over latents and dimensions given x.
 
     Raises:
-        UnsupportedError: if they do not, or the trace has an axis beside "sample" and "batch".
+        UnsupportedError: if they do not.
     """
-    if trace.axes not in (("batch",), ("sample", "batch")):
-        raise UnsupportedError(
-            f"the aggregate posterior is over the axis 'batch'; the trace has {trace.axes}: use a model "
-            "without further axes"
-        )
     found = []
-    for name, latent in trace.latents.items():
-        if latent.chained or not isinstance(latent.q, DiagonalNormal) or latent.q.event_dims != 1:
+    for name, latent in given_data(trace).items():
+        if not isinstance(latent.q, DiagonalNormal) or latent.q.event_dims != 1:
             raise UnsupportedError(
-                f"the posterior of latent {name!r} is a {type(latent.q).__name__}"
-                f"{' given another latent' if latent.chained else ''}; the aggregate posterior is estimated "
-                'from diagonal Gaussians given x: take posterior "diagonal"'
+                f"the posterior of latent {name!r} is a {type(latent.q).__name__}; this needs diagonal "
+                "Gaussians: use a model with a diagonal Gaussian posterior"
             )
         found.append((latent, latent.q))
-    if not found:
-        raise UnsupportedError("the trace has no latent, so there is no aggregate posterior")
     return found
 
 

@@ -61,6 +61,29 @@ def once(trace: Trace, key: Hashable, make: Callable[[Trace], T]) -> T:
     return found
 
 
+def given_data(trace: Trace) -> dict[str, Latent]:
+    """The latents of a trace, if each is drawn given the data alone: then they are one code side by side.
+
+    Raises:
+        UnsupportedError: if one depends on another, if there is none, or if the trace has an axis beside
+            "sample" and "batch".
+    """
+    if trace.axes not in (("batch",), ("sample", "batch")):
+        raise UnsupportedError(
+            f"the codes of a batch are compared along the axis 'batch'; the trace has {trace.axes}: use a "
+            "model without further axes"
+        )
+    for name, latent in trace.latents.items():
+        if latent.chained:
+            raise UnsupportedError(
+                f"the posterior of latent {name!r} is given another latent, so that its draws are no code of "
+                "the data alone: use a model whose latents are independent given x"
+            )
+    if not trace.latents:
+        raise UnsupportedError("the trace has no latent, so there are no codes to compare")
+    return trace.latents
+
+
 def log_likelihood(trace: Trace) -> Tensor:
     """log p(x|z) over all observed variables, (*axes), nats."""
     total: Tensor | None = None
