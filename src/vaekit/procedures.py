@@ -121,10 +121,16 @@ class Procedure(ABC):
         )
 
     @property
+    def coupled(self) -> list[str]:
+        """What makes a datum's loss depend on the others in its batch: terms, parts of the model."""
+        parts = [type(m).__name__ for m in self.model.modules() if getattr(m, "couples_batch", False)]
+        terms = {name: None for player in self.players for name in player.objective.coupled}  # each once
+        return [*(f"the model's {part}" for part in parts), *(f"the term {name!r}" for name in terms)]
+
+    @property
     def couples_batch(self) -> bool:
         """Whether a datum's loss depends on the others in its batch."""
-        modules = any(getattr(module, "couples_batch", False) for module in self.model.modules())
-        return modules or any(player.objective.couples_batch for player in self.players)
+        return bool(self.coupled)
 
     def step(self, batches: Sequence[Batch], manner: Manner = Manner()) -> dict[str, Tensor]:
         """One update of every player from one batch, given whole or in pieces that are accumulated.

@@ -96,10 +96,13 @@ class Fit:
     def __init__(
         self, system: System, splits: Splits, training: Training, save: Save, show: Show | None = None
     ) -> None:
-        if training.accumulate > 1 and system.procedure.couples_batch:
+        coupled = system.procedure.coupled
+        if training.accumulate > 1 and coupled:
             raise UnsupportedError(
-                f"`accumulate` is {training.accumulate}, but a loss of this system couples the data of a "
-                "batch: the sum over pieces would be another loss; train with accumulate=1"
+                f"`accumulate` is {training.accumulate}, but {', '.join(coupled)} "
+                f"{'couples' if len(coupled) == 1 else 'couple'} the data of a batch, so that the sum over "
+                "pieces would be another loss: train with accumulate=1, and with a smaller batch_size than "
+                f"{training.batch_size} if the memory does not suffice"
             )
         if training.patience is not None and system.monitor == "last":
             raise UnsupportedError(

@@ -12,7 +12,24 @@ from vaekit import terms
 from vaekit.distributions import CholeskyNormal, DiagonalNormal, LowRankNormal
 from vaekit.models import Chain, Flat
 from vaekit.networks import MLP
-from vaekit.terms import Capacity, Distortion, ImportanceBound, On, Rate, log_likelihood, log_ratio
+from vaekit.terms import (
+    MMD,
+    Capacity,
+    DimensionWise,
+    Distortion,
+    ImportanceBound,
+    Information,
+    OffDiagonal,
+    On,
+    Rate,
+    SquaredError,
+    TotalCorrelation,
+    UnitVariance,
+    log_likelihood,
+    log_ratio,
+)
+from vaekit.terms.aggregate import Aggregate
+from vaekit.terms.covariance import Covariance
 from vaekit.testing import check_term, select
 
 DATA, DRAWS, BITS = 5, 6, 7
@@ -58,11 +75,21 @@ TERMS = {
     "miwae": ImportanceBound(groups=3),
     "ciwae": ImportanceBound(groups=2, b=0.3),
     "capacity": Capacity(2.0),
+    "squared error": SquaredError(),
 }
+
+COUPLED = {
+    "information": Information(Aggregate(40)),
+    "total correlation": TotalCorrelation(Aggregate(40, "balanced")),
+    "dimension-wise": DimensionWise(Aggregate(40, "mws")),
+    "off diagonal": OffDiagonal(Covariance("i")),
+    "unit variance": UnitVariance(Covariance("ii")),
+}
+"""Terms that couple the batch through diagonal Gaussian posteriors given x."""
 
 
 def test_every_term_is_here():
-    found = {type(term).__name__ for term in TERMS.values()} | {"On"}
+    found = {type(term).__name__ for term in (*TERMS.values(), *COUPLED.values())} | {"On", "MMD"}
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
     assert public == found
 
@@ -73,10 +100,27 @@ def test_term(model, term):
     check_term(TERMS[term], trace_of(model))
 
 
-@pytest.mark.parametrize("term", ["distortion", "rate", "sampled rate", "capacity"])
+@pytest.mark.parametrize("term", ["distortion", "rate", "sampled rate", "capacity", "squared error"])
 @pytest.mark.parametrize("model", MODELS)
 def test_term_without_sample_axis(model, term):
     check_term(TERMS[term], trace_of(model, samples=None))
+
+
+@pytest.mark.parametrize("samples", [None, DRAWS])
+@pytest.mark.parametrize("term", COUPLED)
+@pytest.mark.parametrize("model", ["flat", "two latents"])
+def test_coupled_terms(model, term, samples):
+    assert COUPLED[term].couples_batch
+    check_term(COUPLED[term], trace_of(model, samples))
+
+
+@pytest.mark.parametrize("samples", [None, DRAWS])
+@pytest.mark.parametrize("model", ["flat", "two latents", "cholesky"])
+def test_mmd(model, samples):
+    trace = trace_of(model, samples)
+    assert MMD().couples_batch
+    assert MMD()(trace).shape == ()
+    assert MMD()(trace).isfinite()
 
 
 @pytest.mark.parametrize("gradient", ["stl", "dreg"])

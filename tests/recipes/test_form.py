@@ -18,6 +18,10 @@ OTHER = {
         "capacity": 5.0, "gamma": 10.0, "ramp": 11, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "beta_tcvae": {
+        "alpha": 0.5, "beta": 3.0, "gamma": 0.5, "sampling": "balanced", "estimator": "closed", "latents": 4,
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "beta_vae": {
         "beta": 3.0, "latents": 4, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
         "learning_rate": 1e-2,
@@ -30,12 +34,20 @@ OTHER = {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "dip_vae": {
+        "variant": "i", "lambda_od": 5.0, "lambda_d": 7.0, "latents": 4, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "dlgm": {
         "latents": (3, 4), "posterior": "diagonal", "likelihood": "gaussian", "hidden": (9,),
         "learning_rate": 1e-2,
     },
     "full_covariance_vae": {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "info_vae": {
+        "alpha": 0.4, "lambda_mmd": 30.0, "kernel": "imq", "scales": (0.5, 2.0), "latents": 4,
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "iwae": {
@@ -65,6 +77,10 @@ OTHER = {
         "latents": 4, "likelihood": "gaussian", "posterior": "full", "prior": "mixture",
         "estimator": "sample", "samples": 3, "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
+    },
+    "wae_mmd": {
+        "latents": 4, "lambda_mmd": 30.0, "kernel": "rbf", "scales": (0.5, 2.0), "encoder": "gaussian",
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
 }  # fmt: skip
 """Another value for every argument; one that needs company comes with it."""
