@@ -6,13 +6,29 @@ import inspect
 
 import pytest
 import torch
+from torch import nn
 
 from vaekit import conditionals as c
 from vaekit import terms
 from vaekit.distributions import CholeskyNormal, DiagonalNormal, LowRankNormal
 from vaekit.models import Chain, Flat
 from vaekit.networks import MLP
-from vaekit.terms import Capacity, Distortion, ImportanceBound, On, Rate, log_likelihood, log_ratio
+from vaekit.terms import (
+    Capacity,
+    Deception,
+    DensityRatio,
+    Discrimination,
+    Distortion,
+    ImportanceBound,
+    On,
+    PermutationTest,
+    Predictability,
+    PredictionError,
+    Rate,
+    codes,
+    log_likelihood,
+    log_ratio,
+)
 from vaekit.testing import check_term, select
 
 DATA, DRAWS, BITS = 5, 6, 7
@@ -50,6 +66,20 @@ def trace_of(name, samples=DRAWS, branches=()):
     return model({"x": x}, samples, branches)
 
 
+class Judge(nn.Module):
+    """Two logits for codes of any width."""
+
+    def forward(self, z):
+        return torch.stack([z.square().sum(-1), z.sum(-1).sin()], -1)
+
+
+class Guess(nn.Module):
+    """Every latent guessed from the sum of the others."""
+
+    def forward(self, z):
+        return (z.sum(-1, keepdim=True) - z).tanh()
+
+
 TERMS = {
     "distortion": Distortion(),
     "rate": Rate(),
@@ -58,7 +88,16 @@ TERMS = {
     "miwae": ImportanceBound(groups=3),
     "ciwae": ImportanceBound(groups=2, b=0.3),
     "capacity": Capacity(2.0),
+    "density ratio": DensityRatio(Judge()),
+    "deception": Deception(Judge()),
+    "discrimination": Discrimination(Judge(), real=codes, fake=lambda trace: codes(trace).square()),
+    "permutation test": PermutationTest(Judge()),
+    "prediction error": PredictionError(Guess()),
+    "predictability": Predictability(Guess()),
 }
+ADVERSARIAL = [
+    "density ratio", "deception", "discrimination", "permutation test", "prediction error", "predictability"
+]  # fmt: skip
 
 
 def test_every_term_is_here():
@@ -73,7 +112,7 @@ def test_term(model, term):
     check_term(TERMS[term], trace_of(model))
 
 
-@pytest.mark.parametrize("term", ["distortion", "rate", "sampled rate", "capacity"])
+@pytest.mark.parametrize("term", ["distortion", "rate", "sampled rate", "capacity", *ADVERSARIAL])
 @pytest.mark.parametrize("model", MODELS)
 def test_term_without_sample_axis(model, term):
     check_term(TERMS[term], trace_of(model, samples=None))
