@@ -29,19 +29,23 @@ SMALL: dict[str, dict[str, Any]] = {
     "factor_vae": {"latents": 3, "hidden": (8,), "critic": (6, 5)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
+    "latent_vae": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "nash_ae": {"latents": 3, "hidden": (8,), "regressors": (6,)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
+    "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "latent_vae": {"kind": "real"},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
+    "two_stage_vae": {"kind": "unit"},
 }
 """Arguments of `spec` for recipes that are not tried on binary data without a condition."""
 
@@ -66,6 +70,12 @@ def name(request: pytest.FixtureRequest) -> str:
 def small() -> dict[str, dict[str, Any]]:
     """Arguments that keep a system small, by recipe."""
     return SMALL
+
+
+@pytest.fixture
+def fits() -> dict[str, dict[str, Any]]:
+    """What a recipe's data are, where they are not binary data without a condition."""
+    return FITTING
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from vaekit.networks.initialise import set_output_bias
 from vaekit.networks.leave_one_out import LeaveOneOut
 from vaekit.networks.mlp import MLP, Activation, Init
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
+from vaekit.networks.skip import SkipMLP
 
 __all__ = [
     "MLP",
@@ -28,6 +29,7 @@ __all__ = [
     "LeaveOneOut",
     "ResidualDecoder",
     "ResidualEncoder",
+    "SkipMLP",
     "StudyDecoder",
     "StudyEncoder",
     "make_decoder",
