@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
+    "vamp_vae": {"components": 5, "warmup": 10, "latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 

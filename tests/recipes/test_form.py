@@ -60,6 +60,10 @@ OTHER = {
         "estimator": "sample", "samples": 3, "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
     },
+    "vamp_vae": {
+        "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0, "latents": 4,
+        "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,), "learning_rate": 1e-2,
+    },
 }  # fmt: skip
 """Another value for every argument; one that needs company comes with it."""
 

@@ -16,6 +16,7 @@ LARGER = {
     "dlgm": {"latents": (4, 3), "hidden": (64,)},
     "ppca": {"latents": 6, "learning_rate": 3e-2},
     "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
+    "vamp_vae": {"latents": 4, "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3},
 }  # fmt: skip
 
 

@@ -1,0 +1,83 @@
+"""Hierarchies and learned priors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.cases import Case
+from benchmarks.minimal import HALF_LOG_2PI, Batch, Losses, Map, Step, adam, crossed, draw
+from vaekit.networks import GatedMLP
+from vaekit.system import System
+
+
+def gated(network: GatedMLP) -> Map:
+    """(inputs, ...) -> parameters of a gated network."""
+    layers: list[nn.Module] = []
+    for layer in network.hidden:
+        layers += [layer, nn.GLU()]
+    whole = nn.Sequential(*layers, network.output_layer)
+    return lambda *inputs: whole(torch.cat([value.flatten(1) for value in inputs], 1))
+
+
+def log_normal(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    return -(0.5 * ((z - mean) * (-log_std).exp()).square() + log_std + HALF_LOG_2PI).sum(-1)
+
+
+def mixture(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """ln 1/K sum_k N(z; m_k, s_k^2) without a tensor of draws, components and dimensions."""
+    mean, log_std, wide = mean.double(), log_std.double(), z.double()
+    precision = (-2 * log_std).exp()
+    slopes = torch.cat([-0.5 * precision, precision * mean], 1)
+    offsets = -(0.5 * precision * mean.square() + log_std + HALF_LOG_2PI).sum(1)
+    joint = torch.cat([wide.square(), wide], 1) @ slopes.T + offsets
+    return (joint.logsumexp(1) - torch.tensor(float(len(mean))).log()).to(z.dtype)
+
+
+def warmed(system: System, loss: Any) -> Step:
+    """One player whose rate weighs 0 at first and 1 after the warm-up; the range holds the pseudo-inputs."""
+    optimizer, warmup = adam(system, list(system.model.parameters())), system.call["arguments"]["warmup"]
+    inputs = [p for name, p in system.model.named_parameters() if name.endswith("pseudo_inputs")]
+    count = 0
+
+    def step(batch: Batch) -> Losses:
+        nonlocal count
+        optimizer.zero_grad()
+        distortion, rate = loss(batch)
+        value = distortion + min(count / warmup, 1) * rate
+        value.backward()
+        optimizer.step()
+        with torch.no_grad():
+            for u in inputs:
+                u.clamp_(0, 1)
+        count += 1
+        return (value.detach(),)
+
+    return step
+
+
+def vamp_vae(system: System) -> Step:
+    model: Any = system.model
+    encode, decode = gated(model.posteriors[0].network), gated(model.likelihood.network)
+    inputs = model.priors[0].pseudo_inputs
+
+    def loss(batch: Batch) -> tuple[Tensor, Tensor]:
+        z, mean, log_std = draw(encode(batch["x"]))
+        means, log_stds = encode(inputs.clamp(0, 1)).chunk(2, 1)
+        rate = log_normal(z, mean, log_std) - mixture(z, means, log_stds.clamp(-8, 4))
+        return crossed(decode(z), batch["x"]), rate.mean()
+
+    return warmed(system, loss)
+
+
+LOOPS = {"vamp_vae": vamp_vae}
+
+CASES = {
+    "vamp_vae": Case(
+        wanted=lambda latents, hidden: {"latents": latents, "hidden": hidden},
+        arguments={"components": 100, "warmup": 1000},
+        dense=True,
+    )
+}
