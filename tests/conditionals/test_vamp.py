@@ -89,6 +89,15 @@ def test_gradients_of_the_product_form_are_those_of_the_naive_mixture():
         assert (a != 0).any()
 
 
+def test_a_look_without_gradients_does_not_take_them_away():
+    prior = c.VampPrior(gaussian(), torch.rand(4, 3))
+    value, p = torch.randn(6, 2), prior()
+    with torch.no_grad():
+        p.log_prob(value)
+    (gradient,) = torch.autograd.grad(p.log_prob(value).sum(), prior.pseudo_inputs)
+    assert (gradient != 0).any()
+
+
 def test_it_integrates_to_one():
     check_density(c.VampPrior(gaussian(1), torch.rand(6, 3))(), tolerance=1e-9)
 

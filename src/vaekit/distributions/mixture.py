@@ -55,8 +55,9 @@ class Mixture(Lean):
         return (means + stds * torch.randn_like(means)).reshape(self._extended_shape(shape))
 
     def _quadratic(self) -> tuple[Tensor, Tensor]:
-        """[-1/2 s^-2, m s^-2], (K, 2n), and c = ln w - sum_d [1/2 (m_d/s_d)^2 + ln s_d + 1/2 ln 2pi], (K,)."""
-        if self._terms is None:
+        """[-1/2 s^-2, m s^-2], (K, 2n), and ln w - sum_d [1/2 (m/s)^2 + ln s + 1/2 ln 2pi], (K,)."""
+        # what was made without a graph is of no use where there is to be one
+        if self._terms is None or (torch.is_grad_enabled() and not self._terms[0].requires_grad):
             mean, log_std = self._wide(self.components.loc), self._wide(self.components.log_std)
             log_std = log_std.expand_as(mean)
             precision = (-2 * log_std).exp()
