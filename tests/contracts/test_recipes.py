@@ -78,6 +78,8 @@ VARIANTS = [
     ("piwae", {"gradient": "stl", "groups": 2}),
     ("vae", {"posterior": "rank_one", "prior": "mixture"}),
     ("vae", {"posterior": "low_rank", "estimator": "stl", "prior": "learned"}),
+    ("vae", {"prior": "flow"}),
+    ("vamp_vae", {"prior": "mixture", "components": 4}),
     ("sigma_vae", {"variance": "pixel"}),
 ]
 

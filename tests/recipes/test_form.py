@@ -57,7 +57,8 @@ OTHER = {
     },
     "vae": {
         "latents": 4, "likelihood": "gaussian", "posterior": "full", "prior": "mixture",
-        "estimator": "sample", "samples": 3, "architecture": "gated", "hidden": (9,), "activation": "tanh",
+        "components": {"prior": "mixture", "components": 4}, "estimator": "sample", "samples": 3,
+        "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
     },
     "vamp_vae": {

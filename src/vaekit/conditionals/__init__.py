@@ -1,6 +1,7 @@
 """Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
 
 from vaekit.conditionals.deterministic import Deterministic
+from vaekit.conditionals.flow import Flow
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
 from vaekit.conditionals.likelihoods import (
     Bernoulli,
@@ -23,6 +24,7 @@ __all__ = [
     "Deterministic",
     "DiscretisedLogistic",
     "FixedGaussian",
+    "Flow",
     "Gaussian",
     "GaussianMixture",
     "Laplace",

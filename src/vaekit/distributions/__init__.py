@@ -2,6 +2,7 @@
 
 from vaekit.distributions.bernoulli import Bernoulli, ContinuousBernoulli
 from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankOnePrecisionNormal
+from vaekit.distributions.flow import Flow
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
@@ -14,6 +15,7 @@ __all__ = [
     "ContinuousBernoulli",
     "DiagonalNormal",
     "DiscretisedLogistic",
+    "Flow",
     "Laplace",
     "Lean",
     "LowRankNormal",
