@@ -22,6 +22,7 @@ from vaekit.wiring.networks import (
 )
 from vaekit.wiring.players import adam, bound_players, draws, passes, rising, two_players
 from vaekit.wiring.vamp import AggregateName, make_aggregate
+from vaekit.wiring.players import adam, bound_players, draws, halving, passes, two_players
 
 __all__ = [
     "BURDA",
@@ -38,6 +39,7 @@ __all__ = [
     "encoder_of",
     "gaussian_chain",
     "gaussian_vae",
+    "halving",
     "likelihood_for",
     "make_aggregate",
     "make_likelihood",
