@@ -72,12 +72,37 @@ def vamp_vae(system: System) -> Step:
     return warmed(system, loss)
 
 
-LOOPS = {"vamp_vae": vamp_vae}
+def hvae(system: System) -> Step:
+    """Two levels."""
+    model: Any = system.model
+    low, top = (gated(posterior.network) for posterior in model.posteriors)
+    down, decode = gated(model.priors[0].network), gated(model.likelihood.network)
+    inputs = model.priors[1].pseudo_inputs
+
+    def loss(batch: Batch) -> tuple[Tensor, Tensor]:
+        x = batch["x"]
+        z2, mean2, log_std2 = draw(top(x))
+        means, log_stds = top(inputs.clamp(0, 1)).chunk(2, 1)
+        z1, mean1, log_std1 = draw(low(x, z2))
+        mean, log_std = down(z2).chunk(2, 1)
+        above = log_normal(z2, mean2, log_std2) - mixture(z2, means, log_stds.clamp(-8, 4))
+        below = log_normal(z1, mean1, log_std1) - log_normal(z1, mean, log_std.clamp(-8, 4))
+        return crossed(decode(z1, z2), x), (above + below).mean()
+
+    return warmed(system, loss)
+
+
+LOOPS = {"hvae": hvae, "vamp_vae": vamp_vae}
 
 CASES = {
+    "hvae": Case(
+        wanted=lambda latents, hidden: {"latents": (latents, latents), "hidden": hidden},
+        arguments={"components": 100, "warmup": 1000},
+        dense=True,
+    ),
     "vamp_vae": Case(
         wanted=lambda latents, hidden: {"latents": latents, "hidden": hidden},
         arguments={"components": 100, "warmup": 1000},
         dense=True,
-    )
+    ),
 }

@@ -80,6 +80,7 @@ VARIANTS = [
     ("vae", {"posterior": "low_rank", "estimator": "stl", "prior": "learned"}),
     ("vae", {"prior": "flow"}),
     ("vamp_vae", {"prior": "mixture", "components": 4}),
+    ("hvae", {"prior": "standard"}),
     ("sigma_vae", {"variance": "pixel"}),
 ]
 

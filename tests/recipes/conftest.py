@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
+    "hvae": {"components": 5, "warmup": 10, "latents": (3, 2), "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
     "latent_vae": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},

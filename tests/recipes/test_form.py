@@ -38,6 +38,11 @@ OTHER = {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "hvae": {
+        "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0,
+        "latents": (3, 3, 2), "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,),
+        "learning_rate": 1e-2,
+    },
     "iwae": {
         "samples": 5, "gradient": "stl", "layers": 2, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "stages": 2,

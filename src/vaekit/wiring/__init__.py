@@ -20,9 +20,8 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, passes, rising, two_players
+from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rising, two_players
 from vaekit.wiring.vamp import AggregateName, make_aggregate
-from vaekit.wiring.players import adam, bound_players, draws, halving, passes, two_players
 
 __all__ = [
     "BURDA",
