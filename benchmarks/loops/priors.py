@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from benchmarks.cases import Case
-from benchmarks.minimal import HALF_LOG_2PI, Batch, Losses, Map, Step, adam, crossed, draw
+from benchmarks.minimal import HALF_LOG_2PI, Batch, Losses, Map, Step, adam, crossed, divergence, draw
 from vaekit.networks import GatedMLP
 from vaekit.system import System
 
@@ -92,9 +93,45 @@ def hvae(system: System) -> Step:
     return warmed(system, loss)
 
 
-LOOPS = {"hvae": hvae, "vamp_vae": vamp_vae}
+def ladder_vae(system: System) -> Step:
+    """Any number of levels, the rate in closed form."""
+    model: Any = system.model
+    up = [block.layers for block in model.features.blocks]
+    heads = [getattr(q, "message", q).network.output_layer for q in model.posteriors]
+    down = [nn.Sequential(p.network.block.layers, p.network.output_layer) for p in model.priors[:-1]]
+    decode = nn.Sequential(model.likelihood.network.block.layers, model.likelihood.network.output_layer)
+
+    def loss(batch: Batch) -> tuple[Tensor, Tensor]:
+        seen, h = [], batch["x"].flatten(1)
+        for block in up:
+            h = block(h)
+            seen.append(h)
+        z, mean, log_std = draw(heads[-1](seen[-1]))
+        rate = divergence(mean, log_std)
+        for level in reversed(range(len(down))):
+            said, said_log_std = heads[level](seen[level]).chunk(2, 1)
+            p_mean, p_log_std = down[level](z).chunk(2, 1)
+            said_log_std, p_log_std = said_log_std.clamp(-8, 4), p_log_std.clamp(-8, 4)
+            ahead = 2 * (p_log_std - said_log_std)
+            mean = p_mean + ahead.sigmoid() * (said - p_mean)
+            log_std = said_log_std - 0.5 * softplus(-ahead)
+            z = mean + log_std.exp() * torch.randn_like(mean)
+            ratio = log_std - p_log_std
+            distance = ((mean - p_mean) * (-p_log_std).exp()).square()
+            rate = rate + (0.5 * ((2 * ratio).exp() + distance - 1) - ratio).sum() / len(z)
+        return crossed(decode(z), batch["x"]), rate
+
+    return warmed(system, loss)
+
+
+LOOPS = {"ladder_vae": ladder_vae, "hvae": hvae, "vamp_vae": vamp_vae}
 
 CASES = {
+    "ladder_vae": Case(
+        wanted=lambda latents, hidden: {"latents": (2 * latents, latents), "hidden": hidden},
+        arguments={"warmup": 1000},
+        dense=True,
+    ),
     "hvae": Case(
         wanted=lambda latents, hidden: {"latents": (latents, latents), "hidden": hidden},
         arguments={"components": 100, "warmup": 1000},

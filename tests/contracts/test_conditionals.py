@@ -40,7 +40,7 @@ PRIORS = {
     "LearnedGaussian": lambda: c.LearnedGaussian((4,)),
     "StandardGaussian": lambda: c.StandardGaussian((4,)),
 }
-ELSEWHERE = {"Deterministic", "LinearPosterior", "VampPrior"}  # below
+ELSEWHERE = {"Deterministic", "Flow", "LinearPosterior", "PrecisionWeighted", "VampPrior"}  # below
 IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
 
 

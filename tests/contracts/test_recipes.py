@@ -81,6 +81,8 @@ VARIANTS = [
     ("vae", {"prior": "flow"}),
     ("vamp_vae", {"prior": "mixture", "components": 4}),
     ("hvae", {"prior": "standard"}),
+    ("ladder_vae", {"batch_norm": True}),
+    ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
 ]
 

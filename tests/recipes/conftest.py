@@ -28,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
     "hvae": {"components": 5, "warmup": 10, "latents": (3, 2), "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
+    "ladder_vae": {"latents": (3, 2), "hidden": (8, 7), "warmup": 10},
     "latent_vae": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},

@@ -47,6 +47,10 @@ OTHER = {
         "samples": 5, "gradient": "stl", "layers": 2, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "stages": 2,
     },
+    "ladder_vae": {
+        "latents": (3, 3), "hidden": (9,), "warmup": 0, "batch_norm": True, "likelihood": "gaussian",
+        "learning_rate": 1e-2,
+    },
     "latent_vae": {"latents": 4, "hidden": (9,), "learning_rate": 1e-2, "halve": 1},
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",

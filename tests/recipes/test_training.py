@@ -18,6 +18,7 @@ LARGER = {
     "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
     "latent_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "two_stage_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
+    "ladder_vae": {"latents": (4, 3), "hidden": (64,), "warmup": 50, "learning_rate": 2e-3},
     "hvae": {
         "latents": (4, 3), "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3,
     },

@@ -12,6 +12,7 @@ from vaekit.conditionals.likelihoods import (
     Poisson,
 )
 from vaekit.conditionals.linear import LinearPosterior
+from vaekit.conditionals.precision import PrecisionWeighted
 from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
 from vaekit.conditionals.vamp import VampPrior
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
@@ -34,6 +35,7 @@ __all__ = [
     "OptimalGaussian",
     "PixelGaussian",
     "Poisson",
+    "PrecisionWeighted",
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",

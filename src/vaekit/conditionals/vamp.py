@@ -45,7 +45,10 @@ class VampPrior(nn.Module):
             raise ValueError(
                 f"`pseudo_inputs` has shape {tuple(pseudo_inputs.shape)}; expected (K, *event of x), K >= 1"
             )
-        if any(isinstance(module, _BatchNorm) for module in posterior.modules()):
+        if any(
+            isinstance(part, _BatchNorm) or getattr(part, "couples_batch", False)
+            for part in posterior.modules()
+        ):
             raise UnsupportedError(
                 "the posterior has batch normalisation, so that q(z|u_k) would depend on the other "
                 "pseudo-inputs: take networks without it, or another prior"

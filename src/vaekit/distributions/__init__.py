@@ -5,7 +5,7 @@ from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankO
 from vaekit.distributions.flow import Flow
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
-from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
+from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension, product
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "StandardNormal",
     "detached",
     "kl_per_dimension",
+    "product",
     "sum_event",
 ]
