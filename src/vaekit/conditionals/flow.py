@@ -64,16 +64,17 @@ class Flow(nn.Module):
                 transforms=transforms,
                 hidden_features=sizes("hidden", hidden, least=1),
             )
-        self.transform: nn.Module = made.transform.to(place)
+        self.transforms = nn.ModuleList(made.transform.transforms).to(place)
         self.register_buffer("like", torch.zeros(()), persistent=False)
         self.like: Tensor
 
     def forward(self, *context: Tensor) -> distributions.Flow:
         """A distribution without batch axes, or with those of its context (*lead, *event of c)."""
         if self.context is None:
-            return distributions.Flow(self.transform(), self.event, self.like)
+            return distributions.Flow([made() for made in self.transforms], self.event, self.like)
         given = context[0].flatten(-len(self.context))
-        return distributions.Flow(self.transform(given), self.event, self.like, tuple(given.shape[:-1]))
+        maps = [made(given) for made in self.transforms]
+        return distributions.Flow(maps, self.event, self.like, tuple(given.shape[:-1]))
 
 
 def _families() -> dict[str, Callable[..., Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -26,20 +27,24 @@ class Invertible(Protocol):
 
 
 class Flow(Lean):
-    """x = f^-1(u), u ~ N(0, I):  log p(x) = log N(f(x); 0, I) + ln|det df/dx|.
+    """x = f^-1(u), u ~ N(0, I):  log p(x) = log N(f(x); 0, I) + ln|det df/dx|,  f = f_T o ... o f_1.
 
     Args:
-        transform: f, from data to noise.
+        transforms: f_1, ..., f_T, from data to noise.
         event: (n,).
         like: a tensor whose dtype and device the noise takes.
         batch: batch shape, that of the context where f has one.
     """
 
     def __init__(
-        self, transform: Invertible, event: tuple[int, ...], like: Tensor, batch: tuple[int, ...] = ()
+        self,
+        transforms: Sequence[Invertible],
+        event: tuple[int, ...],
+        like: Tensor,
+        batch: tuple[int, ...] = (),
     ) -> None:
         super().__init__(len(event))
-        self.transform = transform
+        self.transforms = list(transforms)
         self.like = like
         self._own = self._shape = torch.Size((*batch, *event))
 
@@ -68,19 +73,30 @@ class Flow(Lean):
 
     def expand(self, batch_shape: SampleShape, _instance: object = None) -> Flow:
         """The same distribution, repeated along batch axes."""
-        repeated = Flow(self.transform, tuple(self.event_shape), self.like, tuple(batch_shape))
+        repeated = Flow(self.transforms, tuple(self.event_shape), self.like, tuple(batch_shape))
         repeated._own = self._own
         return repeated
 
     def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         """f^-1(u)."""
         shape = self._extended_shape(sample_shape)
-        return self.transform.inv(torch.randn(shape, dtype=self.like.dtype, device=self.like.device))
+        value = torch.randn(shape, dtype=self.like.dtype, device=self.like.device)
+        for transform in reversed(self.transforms):
+            value = transform.inv(value)
+        return value
+
+    def noise(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """f(x), as x, and ln|det df/dx|, without the event axis."""
+        volume = torch.zeros_like(value[..., 0])
+        for transform in self.transforms:
+            value, change = transform.call_and_ladj(value)
+            volume = volume + change
+        return value, volume
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
         # a value meets the axes of the condition here, those of a repetition only at the end
         whole = value.expand(torch.broadcast_shapes(value.shape, self._own))
-        noise, volume = self.transform.call_and_ladj(whole)
+        noise, volume = self.noise(whole)
         density = volume - 0.5 * noise.square().sum(-1) - HALF_LOG_2PI * math.prod(self.event_shape)
         return density.expand(torch.broadcast_shapes(density.shape, self.batch_shape))
