@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -124,9 +125,36 @@ def ladder_vae(system: System) -> Step:
     return warmed(system, loss)
 
 
-LOOPS = {"ladder_vae": ladder_vae, "hvae": hvae, "vamp_vae": vamp_vae}
+def flow_density(system: System) -> Step:
+    """Masked autoregressive maps, affine, their log scales within +-ln 1000."""
+    model: Any = system.model
+    networks = [made.hyper for made in model.likelihood.maps]
+    optimizer = adam(system, list(system.model.parameters()))
+
+    def step(batch: Batch) -> Losses:
+        optimizer.zero_grad()
+        x, volume = batch["x"].flatten(1), 0.0
+        for network in networks:
+            shift, scale = network(x).unflatten(1, (-1, 2)).unbind(-1)
+            scale = scale / (1 + (scale / math.log(1e-3)).abs())
+            x, volume = x * scale.exp() + shift, volume + scale.sum(1)
+        value = -(volume - (0.5 * x.square() + HALF_LOG_2PI).sum(1)).mean()
+        value.backward()
+        optimizer.step()
+        return (value.detach(),)
+
+    return step
+
+
+LOOPS = {"flow_density": flow_density, "ladder_vae": ladder_vae, "hvae": hvae, "vamp_vae": vamp_vae}
 
 CASES = {
+    "flow_density": Case(
+        plain=False,
+        arguments={"transforms": 3, "hidden": (64,)},
+        kind="real",
+        dense=True,
+    ),
     "ladder_vae": Case(
         wanted=lambda latents, hidden: {"latents": (2 * latents, latents), "hidden": hidden},
         arguments={"warmup": 1000},

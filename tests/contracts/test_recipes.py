@@ -82,6 +82,7 @@ VARIANTS = [
     ("vamp_vae", {"prior": "mixture", "components": 4}),
     ("hvae", {"prior": "standard"}),
     ("ladder_vae", {"batch_norm": True}),
+    ("flow_density", {"flow": "realnvp"}),
     ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
 ]

@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
+    "flow_density": {"transforms": 2, "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
     "hvae": {"components": 5, "warmup": 10, "latents": (3, 2), "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
@@ -42,6 +43,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "flow_density": {"kind": "real"},
     "latent_vae": {"kind": "real"},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},

@@ -34,6 +34,7 @@ OTHER = {
         "latents": (3, 4), "posterior": "diagonal", "likelihood": "gaussian", "hidden": (9,),
         "learning_rate": 1e-2,
     },
+    "flow_density": {"flow": "nsf", "transforms": 1, "hidden": (9,), "learning_rate": 1e-2},
     "full_covariance_vae": {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
@@ -100,7 +101,7 @@ def test_no_dead_knob(name, argument, small, spec, batch_of):
 
     def outcome(**arguments):
         torch.manual_seed(1)
-        kind = "real" if name in ("latent_vae", "ppca") else "unit"
+        kind = "real" if name in ("flow_density", "latent_vae", "ppca") else "unit"
         here = spec(kind, context=name == "cvae")
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)

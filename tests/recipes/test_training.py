@@ -16,6 +16,7 @@ LARGER = {
     "dlgm": {"latents": (4, 3), "hidden": (64,)},
     "ppca": {"latents": 6, "learning_rate": 3e-2},
     "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
+    "flow_density": {"transforms": 2, "hidden": (64,), "learning_rate": 3e-3},
     "latent_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "two_stage_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "ladder_vae": {"latents": (4, 3), "hidden": (64,), "warmup": 50, "learning_rate": 2e-3},

@@ -24,7 +24,7 @@ class Flow(nn.Module):
     """context -> x = f^-1(u), u ~ N(0, I), f a composition of invertible maps: p(x), or p(x|c).
 
     Args:
-        event: (n,).
+        event: event shape; what has several axes is flattened.
         flow: the family of the maps.
         transforms: number of maps.
         hidden: widths of the hidden layers of the network in each of them.
@@ -48,8 +48,6 @@ class Flow(nn.Module):
         context: Shape | None = None,
     ) -> None:
         super().__init__()
-        if len(event) != 1:
-            raise ValueError(f"`event` is {tuple(event)}; a flow needs a vector event (n,)")
         known("flow", flow, FlowName)
         self.event = tuple(event)
         self.context = None if context is None else tuple(context)
@@ -59,22 +57,19 @@ class Flow(nn.Module):
             "cpu"
         ):  # zuko looks at its masks while it builds, which a meta tensor does not allow
             made = build(
-                self.event[0],
+                prod(self.event),
                 0 if context is None else prod(context),
                 transforms=transforms,
                 hidden_features=sizes("hidden", hidden, least=1),
             )
-        self.transforms = nn.ModuleList(made.transform.transforms).to(place)
+        self.maps = nn.ModuleList(made.transform.transforms).to(place)
         self.register_buffer("like", torch.zeros(()), persistent=False)
         self.like: Tensor
 
     def forward(self, *context: Tensor) -> distributions.Flow:
         """A distribution without batch axes, or with those of its context (*lead, *event of c)."""
-        if self.context is None:
-            return distributions.Flow([made() for made in self.transforms], self.event, self.like)
-        given = context[0].flatten(-len(self.context))
-        maps = [made(given) for made in self.transforms]
-        return distributions.Flow(maps, self.event, self.like, tuple(given.shape[:-1]))
+        given = None if self.context is None else context[0].flatten(-len(self.context))
+        return distributions.Flow(list(self.maps), self.event, self.like, given)
 
 
 def _families() -> dict[str, Callable[..., Any]]:

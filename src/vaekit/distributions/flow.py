@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -30,28 +30,34 @@ class Flow(Lean):
     """x = f^-1(u), u ~ N(0, I):  log p(x) = log N(f(x); 0, I) + ln|det df/dx|,  f = f_T o ... o f_1.
 
     Args:
-        transforms: f_1, ..., f_T, from data to noise.
-        event: (n,).
+        maps: for each of f_1, ..., f_T, from data to noise: a function of the condition that returns it.
+        event: shape of a draw, of n numbers that the maps see as a vector.
         like: a tensor whose dtype and device the noise takes.
-        batch: batch shape, that of the context where f has one.
+        context: the condition, (*batch, m), or None for a flow without one, which has no batch axes.
     """
 
     def __init__(
         self,
-        transforms: Sequence[Invertible],
+        maps: Sequence[Callable[[Tensor | None], Invertible]],
         event: tuple[int, ...],
         like: Tensor,
-        batch: tuple[int, ...] = (),
+        context: Tensor | None = None,
     ) -> None:
         super().__init__(len(event))
-        self.transforms = list(transforms)
+        self.maps = list(maps)
         self.like = like
-        self._own = self._shape = torch.Size((*batch, *event))
+        self.context = context
+        self._event = torch.Size(event)
+        self._repeated: torch.Size | None = None
 
     @property
     def shape(self) -> torch.Size:
-        """(*batch, n)."""
-        return self._shape
+        """(*batch, *event)."""
+        return self._own if self._repeated is None else self._repeated + self._event
+
+    @property
+    def _own(self) -> torch.Size:
+        return self._event if self.context is None else self.context.shape[:-1] + self._event
 
     @property
     def mean(self) -> Tensor:
@@ -73,30 +79,30 @@ class Flow(Lean):
 
     def expand(self, batch_shape: SampleShape, _instance: object = None) -> Flow:
         """The same distribution, repeated along batch axes."""
-        repeated = Flow(self.transforms, tuple(self.event_shape), self.like, tuple(batch_shape))
-        repeated._own = self._own
+        repeated = Flow(self.maps, tuple(self._event), self.like, self.context)
+        repeated._repeated = torch.Size(batch_shape)
         return repeated
 
     def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         """f^-1(u)."""
         shape = self._extended_shape(sample_shape)
-        value = torch.randn(shape, dtype=self.like.dtype, device=self.like.device)
-        for transform in reversed(self.transforms):
-            value = transform.inv(value)
-        return value
+        value = torch.randn(shape, dtype=self.like.dtype, device=self.like.device).flatten(-self.event_dims)
+        for make in reversed(self.maps):
+            value = make(self.context).inv(value)
+        return value.view(shape)
 
     def noise(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """f(x), as x, and ln|det df/dx|, without the event axis."""
+        """f(x), (*lead, n), and ln|det df/dx|, (*lead), of x, (*lead, *event)."""
+        value = value.flatten(-self.event_dims)
         volume = torch.zeros_like(value[..., 0])
-        for transform in self.transforms:
-            value, change = transform.call_and_ladj(value)
+        for make in self.maps:
+            value, change = make(self.context).call_and_ladj(value)
             volume = volume + change
         return value, volume
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
         # a value meets the axes of the condition here, those of a repetition only at the end
-        whole = value.expand(torch.broadcast_shapes(value.shape, self._own))
-        noise, volume = self.noise(whole)
-        density = volume - 0.5 * noise.square().sum(-1) - HALF_LOG_2PI * math.prod(self.event_shape)
+        noise, volume = self.noise(value.expand(torch.broadcast_shapes(value.shape, self._own)))
+        density = volume - 0.5 * noise.square().sum(-1) - HALF_LOG_2PI * math.prod(self._event)
         return density.expand(torch.broadcast_shapes(density.shape, self.batch_shape))
