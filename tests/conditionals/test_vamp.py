@@ -337,6 +337,12 @@ def test_refusals(make, error, words):
         make()
 
 
+def test_a_sketch_without_values_is_built():
+    with torch.device("meta"):
+        prior = c.VampPrior(gaussian(), torch.rand(4, 3))
+    assert prior.pseudo_inputs.is_meta
+
+
 def test_without_bounds_anything_goes():
     prior = c.VampPrior(gaussian(), 100 * torch.randn(4, 3), bounds=None)
     before = prior.pseudo_inputs.clone()

@@ -62,12 +62,13 @@ class VampPrior(nn.Module):
             )
         self.bounds = bounds
         self.pseudo_inputs = nn.Parameter(pseudo_inputs.detach().clone())
-        if bounds is not None and not torch.equal(self.pseudo_inputs, pseudo_inputs.clamp(*bounds)):
+        if bounds is not None and not pseudo_inputs.is_meta:  # which has a shape, but no values
             low, high = float(pseudo_inputs.min()), float(pseudo_inputs.max())
-            raise ValueError(
-                f"`pseudo_inputs` lie between {low:g} and {high:g}; expected within `bounds` {bounds}: clamp "
-                "them, or give the range of the data"
-            )
+            if low < bounds[0] or high > bounds[1]:
+                raise ValueError(
+                    f"`pseudo_inputs` lie between {low:g} and {high:g}; expected within `bounds` {bounds}: "
+                    "clamp them, or give the range of the data"
+                )
         # in a tuple, where nn.Module does not see it: the parameters belong to the model's posterior, and
         # stand once in the model's state
         self._posterior = (posterior,)
