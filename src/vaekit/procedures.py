@@ -26,7 +26,8 @@ class Player:
         moves: the modules (or parameters) that this player owns; what is shared counts once.
         objective: what it minimises.
         optimizer: makes the optimiser from the parameters, such as `lambda p: torch.optim.Adam(p, 1e-3)`.
-        pace: a schedule that multiplies the optimiser's learning rates, if any.
+        pace: a schedule that multiplies the optimiser's learning rates, if any. While it is zero the player
+            rests: no gradient is taken for it, and its optimiser stands still.
 
     Raises:
         ValueError: if there is nothing to move.
@@ -57,14 +58,19 @@ class Player:
         self.pace = None if pace is None else pace.cpu()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
+    def ready(self) -> bool:
+        """Set the learning rates of this step; whether the player moves in it, or rests."""
+        if self.pace is None:
+            return True
+        factor = float(self.pace())
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        return factor != 0
+
     def move(self, clip: float | None) -> None:
         """Step along the gradients that are there, and clear them."""
         if clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, clip)
-        if self.pace is not None:
-            factor = float(self.pace())
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * factor
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -87,7 +93,8 @@ class Procedure(ABC):
 
     Args:
         model: makes the traces.
-        players: who moves.
+        players: who moves. Those that were given the same objective, to rest at different times, are judged
+            together where they share a trace: it is evaluated once, and sends one gradient to all of them.
         samples: draws per datum; None for one draw without a sample axis.
         branches: further passes that the objectives judge.
     """
@@ -113,6 +120,10 @@ class Procedure(ABC):
                 if hasattr(module, "after_step"):
                     parts[id(module)] = module
         self._after = list(parts.values())
+        groups: dict[int, list[Player]] = {}
+        for player in self.players:
+            groups.setdefault(id(player.objective), []).append(player)
+        self._groups = list(groups.values())
         owned = {id(p) for p in self.players[0].parameters}
         roots = (model, *(player.objective for player in players))
         # one player who owns all that can move: nothing to keep apart, and naming the inputs takes time
@@ -137,9 +148,13 @@ class Procedure(ABC):
             Named values, detached, on the model's device: nothing here waits for the device.
         """
         values = self._play(batches, manner)
+        self.after_step()
+        return values
+
+    def after_step(self) -> None:
+        """Move on what is no gradient: schedules, running averages, codebooks."""
         for module in self._after:
             module.after_step()  # type: ignore[operator]  # found by its name in the constructor
-        return values
 
     def trace(self, batch: Batch, manner: Manner) -> Trace:
         """One forward pass as this procedure wants it."""
@@ -148,14 +163,25 @@ class Procedure(ABC):
 
     def judge(self, player: Player, trace: Trace, share: float, keep: bool) -> dict[str, Tensor]:
         """Add the gradient of a player's objective to this player's parameters, and to no other."""
-        judged: Judged = player.objective(trace)
+        return self._judge([player], [player], trace, share, keep)
+
+    def _judge(
+        self, players: Sequence[Player], moving: Sequence[Player], trace: Trace, share: float, keep: bool
+    ) -> dict[str, Tensor]:
+        """The objective that some players share: its gradient for those who move, its values for all."""
+        with nullcontext() if moving else torch.no_grad():
+            judged: Judged = players[0].objective(trace)
         total, values = judged
-        loss = total if share == 1 else total * share
-        loss.backward(inputs=None if self._whole else player.parameters, retain_graph=keep)
+        if moving:
+            loss = total if share == 1 else total * share
+            inputs = None if self._whole else [p for player in moving for p in player.parameters]
+            loss.backward(inputs=inputs, retain_graph=keep)
         values["loss"] = total.detach()
         if share != 1:
             values = {name: value * share for name, value in values.items()}
-        return self.labelled(player, values)
+        if len(players) == 1:
+            return self.labelled(players[0], values)
+        return {k: v for player in players for k, v in self.labelled(player, values).items()}
 
     def labelled(self, player: Player, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Named values of one player among several carry its name: "critic/loss"."""
@@ -183,13 +209,15 @@ class Simultaneous(Procedure):
 
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
+        awake = [player for player in self.players if player.ready()]
         for batch, share in zip(batches, _shares(batches), strict=True):
             trace = self.trace(batch, manner)
-            for player in self.players:
-                keep = player is not self.players[-1]
-                _add(totals, self.judge(player, trace, share, keep))
+            for group in self._groups:
+                keep = group is not self._groups[-1]
+                moving = [player for player in group if player in awake]
+                _add(totals, self._judge(group, moving, trace, share, keep))
             del trace  # its tensors go back before the next piece, or the optimiser, asks for memory
-        for player in self.players:
+        for player in awake:
             player.move(manner.clip)
         return totals
 
@@ -200,7 +228,9 @@ class Alternating(Procedure):
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
         for player in self.players:
+            moving = [player] if player.ready() else []
             for batch, share in zip(batches, _shares(batches), strict=True):
-                _add(totals, self.judge(player, self.trace(batch, manner), share, False))
-            player.move(manner.clip)
+                _add(totals, self._judge([player], moving, self.trace(batch, manner), share, False))
+            if moving:
+                player.move(manner.clip)
         return totals
