@@ -12,6 +12,7 @@ from vaekit.conditionals.likelihoods import (
 )
 from vaekit.conditionals.linear import LinearPosterior
 from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
+from vaekit.conditionals.structured import StructuredGaussian
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
+    "StructuredGaussian",
 ]

@@ -70,8 +70,10 @@ class Neighbourhood:
         padded = functional.pad(values, sides)
         views = []
         for offset in self.offsets:
-            begin = [low[a] + offset[a] for a in axes]
-            views.append(padded[(..., *(slice(begin[a], begin[a] + self.event[a]) for a in axes))])
+            view = padded
+            for a in axes:
+                view = view.narrow(a - len(self.event), low[a] + offset[a], self.event[a])
+            views.append(view)
         return views
 
     def tables(self, device: torch.device) -> tuple[Tensor, Tensor, list[Tensor]]:

@@ -125,10 +125,10 @@ class SparsePrecisionNormal(Symmetric):
         """L^-T u, with a gradient to u and to L."""
         factor = self.log_diagonal.detach(), self.weights.detach(), self.neighbourhood
         with torch.no_grad():
-            found: Tensor = _Solve.apply(noise, *factor)
+            found = substitute(noise, *factor, transposed=True)
         # a second pass on what is left over adds the digits that the first one lost, and carries the
         # gradient: d(L^-T u) = L^-T (du - dL^T e)
-        left: Tensor = _Solve.apply(noise - self._upper(found), *factor)
+        left: Tensor = _Solve.apply(noise - self._upper(found), *factor)  # type: ignore[no-untyped-call]
         return found + left
 
 
@@ -146,7 +146,9 @@ class _Solve(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return substitute(gradient, *ctx.saved_tensors, ctx.neighbourhood, transposed=False), None, None, None
+        log_diagonal, weights = ctx.saved_tensors
+        solved = substitute(gradient, log_diagonal, weights, ctx.neighbourhood, transposed=False)
+        return solved, None, None, None
 
 
 def substitute(

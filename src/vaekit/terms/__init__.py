@@ -3,12 +3,14 @@
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
 from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, per_datum
+from vaekit.terms.precision import PrecisionPrior
 
 __all__ = [
     "Capacity",
     "Distortion",
     "ImportanceBound",
     "On",
+    "PrecisionPrior",
     "Rate",
     "Term",
     "divergence",
