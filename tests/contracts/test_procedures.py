@@ -264,7 +264,9 @@ def test_a_shared_objective_is_judged_once_and_moves_all_who_are_awake():
     terms = {"distortion": (1.0, Distortion()), "rate": (1.0, Rate())}
     together, alone = quiet(), quiet()
     shared = Judge(terms)
-    players = [Player(n, [getattr(together, n)], shared, sgd()) for n in ("posteriors", "likelihood", "priors")]
+    players = [
+        Player(n, [getattr(together, n)], shared, sgd()) for n in ("posteriors", "likelihood", "priors")
+    ]
     values = Simultaneous(together, players).step([{"x": bits()}])
     assert shared.asked == 1
     one = Simultaneous(alone, [Player("vae", [alone], elbo(), sgd())]).step([{"x": bits()}])

@@ -31,6 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
+    "structured_vae": {"latents": 3, "hidden": (8,), "neighbourhood": 3, "start": 1},
     "vae": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
@@ -39,6 +40,7 @@ FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
+    "structured_vae": {"kind": "unit"},
 }
 """Arguments of `spec` for recipes that are not tried on binary data without a condition."""
 

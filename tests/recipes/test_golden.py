@@ -21,7 +21,7 @@ STEPS = 20
 
 def losses(name, arguments):
     """Every player's loss at each step; weights, batches and noise are seeded."""
-    kind = {"ppca": "real", "sigma_vae": "unit"}.get(name, "binary")
+    kind = {"ppca": "real", "sigma_vae": "unit", "structured_vae": "unit"}.get(name, "binary")
     context = (3,) if name == "cvae" else None
     spec = Spec("toy", (1, 4, 4), kind, 20, context=context)
     torch.manual_seed(7)

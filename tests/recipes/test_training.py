@@ -16,6 +16,7 @@ LARGER = {
     "dlgm": {"latents": (4, 3), "hidden": (64,)},
     "ppca": {"latents": 6, "learning_rate": 3e-2},
     "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
+    "structured_vae": {"latents": 4, "hidden": (64,), "start": 100},
 }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def held_out(system, batch):
 
 
 def test_two_hundred_steps_raise_the_bound(name):
-    kind = {"ppca": "real", "sigma_vae": "unit"}.get(name, "binary")
+    kind = {"ppca": "real", "sigma_vae": "unit", "structured_vae": "unit"}.get(name, "binary")
     x, c = structured(kind)
     context = (6,) if name == "cvae" else None
     spec = Spec("toy", (1, 6, 6), kind, 800, context=context)

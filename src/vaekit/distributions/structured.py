@@ -122,18 +122,18 @@ class SparsePrecisionNormal(Symmetric):
         return total
 
     def _solve(self, noise: Tensor) -> Tensor:
-        """L^-T u, with a gradient to u and to L."""
+        """e = L^-T u, with a gradient to u and to L."""
         factor = self.log_diagonal.detach(), self.weights.detach(), self.neighbourhood
-        with torch.no_grad():
-            found = substitute(noise, *factor, transposed=True)
-        # a second pass on what is left over adds the digits that the first one lost, and carries the
-        # gradient: d(L^-T u) = L^-T (du - dL^T e)
-        left: Tensor = _Solve.apply(noise - self._upper(found), *factor)  # type: ignore[no-untyped-call]
+        found = substitute(noise.detach(), *factor, transposed=True)
+        if not torch.is_grad_enabled():
+            return found
+        # de = L^-T (du - dL^T e): what is left over is zero, and so is what it adds
+        left: Tensor = _Carry.apply(noise - self._upper(found), *factor)  # type: ignore[no-untyped-call]
         return found + left
 
 
-class _Solve(torch.autograd.Function):
-    """u -> e with L^T e = u; the gradient with respect to u alone is L^-1 g."""
+class _Carry(torch.autograd.Function):
+    """Nothing, with the gradient of L^-T u: L^-1 g."""
 
     @staticmethod
     def forward(
@@ -141,7 +141,7 @@ class _Solve(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(log_diagonal, weights)
         ctx.neighbourhood = neighbourhood
-        return substitute(noise, log_diagonal, weights, neighbourhood, transposed=True)
+        return torch.zeros_like(noise)
 
     @staticmethod
     @once_differentiable
@@ -173,9 +173,8 @@ def substitute(
     columns = _elements_first(weights, axes, 1, lead)
     columns = torch.cat([columns, columns.new_zeros(len(columns), 1, *columns.shape[2:])], 1)
     right = _elements_first(values, axes, 0, lead)
-    found = torch.cat(
-        [torch.zeros_like(right), right.new_zeros(1, *right.shape[1:])]
-    )  # the last row stays zero
+    # one row more, which stays zero: what lies outside
+    found = torch.cat([torch.zeros_like(right), right.new_zeros(1, *right.shape[1:])])
     number = torch.arange(len(neighbourhood), device=values.device).unsqueeze(-1)
     for front in reversed(fronts) if transposed else fronts:
         joined = (later if transposed else earlier)[:, front]
@@ -188,5 +187,5 @@ def _elements_first(values: Tensor, axes: int, more: int, lead: torch.Size) -> T
     """(*own, [K,] *event) -> ([K,] D, *ones, *own), to broadcast against (D, *lead)."""
     flat = values.flatten(-axes)
     own = flat.shape[: flat.dim() - 1 - more]
-    flat = flat.view(*[1] * (len(lead) - len(own)), *flat.shape)
+    flat = flat.reshape(*[1] * (len(lead) - len(own)), *flat.shape)
     return flat.movedim(tuple(range(-1 - more, 0)), tuple(range(1 + more))).contiguous()

@@ -7,7 +7,7 @@ Two players minimise the negative ELBO: one owns the encoder, the mean and the s
 other the network of L. staged (SUPN): first the mean under N(f, sigma^2 I), then it is frozen and L alone
 moves. joint: the mean goes on moving with L (1804.01050). Before `start` both are a sigma-VAE.
 
-Differences from the papers: the mean is trained with a learned sigma instead of squared error, and L is
+Differences from the paper: the mean is trained with a learned sigma instead of squared error, and L is
 predicted in units of this sigma; L follows the latent, not the mean; the last layer of its network starts at
 zero. The networks, the number of latents and the schedule are chosen here, as is the extension to colour,
 which joins the channels of a pixel. The Gamma prior is the authors' code's, with one shape for all pixels.
