@@ -128,6 +128,7 @@ def gradients() -> Callable[..., dict[str, Tensor]]:
         system = copy.deepcopy(system)
         for player in system.procedure.players:
             player.optimizer = torch.optim.SGD(player.parameters, lr=1.0)
+            player.rates = [1.0]  # what a pace multiplies
         before = {key: value.detach().clone() for key, value in system.model.named_parameters()}
         torch.manual_seed(seed)
         system.procedure.step([batch])
