@@ -54,8 +54,9 @@ class Player:
         self.parameters = list(found.values())
         self.objective = objective
         self.optimizer = optimizer(self.parameters)
-        # its value is read at every step by the optimiser's host: on the CPU that waits for no device
-        self.pace = None if pace is None else pace.cpu()
+        # its value is read at every step by the optimiser's host: on the CPU that waits for no device (a sketch
+        # on the device "meta" has no values to bring there)
+        self.pace = pace if pace is None or pace.step.is_meta else pace.cpu()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
     def ready(self) -> bool:

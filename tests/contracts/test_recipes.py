@@ -74,11 +74,13 @@ VARIANTS = [
     ("cvae", {"alpha": 0.5}),
     ("cvae", {"prior": "standard", "samples": 3}),
     ("iwae", {"layers": 2}),
+    ("iwae", {"stages": 2}),
     ("iwae", {"gradient": "dreg"}),
     ("piwae", {"gradient": "stl", "groups": 2}),
     ("vae", {"posterior": "rank_one", "prior": "mixture"}),
     ("vae", {"posterior": "low_rank", "estimator": "stl", "prior": "learned"}),
     ("sigma_vae", {"variance": "pixel"}),
+    ("structured_vae", {"order": "joint", "start": 0, "neighbourhood": 1}),
 ]
 
 

@@ -104,7 +104,6 @@ def test_the_network_of_the_covariance_is_left_out_at_no_price(data):
     """Asked from the first step on, but at rest, it gives the same run."""
     asked, spared = (build(data[0], moved=False, start=3) for _ in range(2))
     asked.model.likelihood.start = 0
-    asked.model.likelihood.started = True
     for step in range(6):
         for system in (asked, spared):
             torch.manual_seed(step)

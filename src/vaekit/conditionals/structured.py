@@ -51,7 +51,7 @@ class StructuredGaussian(nn.Module):
         self.covariance = network(stacked(self.event, 1 + len(self.neighbourhood)))
         zero_output_(self.covariance)
         self.head = nn.Parameter(torch.zeros(()))
-        self.set_extra_state(torch.tensor(0))
+        self.steps = 0
 
     @property
     def log_std(self) -> Tensor:
@@ -72,19 +72,23 @@ class StructuredGaussian(nn.Module):
         return SparsePrecisionNormal(mean, log_diagonal, weights, self.neighbourhood)
 
     # the count is the host's: `forward` must not wait for the device to know whether it has begun
+    @property
+    def started(self) -> bool:
+        """Whether the covariance network takes part."""
+        return self.steps >= self.start
+
     def after_step(self) -> None:
         """One training step further."""
-        self.steps += 1
-        self.started = self.steps >= self.start
+        # not beyond the start: a compiled `forward` would be made anew whenever the number changes
+        self.steps = min(self.steps + 1, self.start)
 
     def get_extra_state(self) -> Tensor:
-        """The number of training steps so far."""
-        return torch.tensor(self.steps)
+        """The number of training steps so far, up to the start."""
+        return torch.tensor(self.steps, device="cpu")
 
     def set_extra_state(self, state: Tensor) -> None:
         """Go to a number of training steps."""
         self.steps = int(state)
-        self.started = self.steps >= self.start
 
     def extra_repr(self) -> str:
         """The arguments that the networks do not show."""

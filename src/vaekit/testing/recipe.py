@@ -112,6 +112,10 @@ class _Case:
         mine = {key: tuple(value.shape) for key, value in system.model.state_dict().items()}
         theirs = {key: tuple(value.shape) for key, value in again.model.state_dict().items()}
         require(mine == theirs, f"the recorded call of {self.name} builds a model of other shapes")
+        with torch.device("meta"):  # as a run is looked at before its weights are read
+            sketch = self.recipe(self.spec, **back).model.state_dict()
+        drawn = {key: tuple(value.shape) for key, value in sketch.items()}
+        require(mine == drawn, f"{self.name} on the device 'meta' has other shapes")
 
     def ownership(self) -> None:
         """Every parameter that can move belongs to a player."""
