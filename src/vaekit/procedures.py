@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -16,6 +16,8 @@ from vaekit.schedules import Schedule
 from vaekit.trace import Batch, Trace
 
 MakeOptimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+Guard = Callable[[Mapping[str, Tensor]], Tensor]
+"""Named values of a step, as `Procedure.step` returns them -> one truth value: whether a player moves."""
 
 
 class Player:
@@ -27,6 +29,9 @@ class Player:
         objective: what it minimises.
         optimizer: makes the optimiser from the parameters, such as `lambda p: torch.optim.Adam(p, 1e-3)`.
         pace: a schedule that multiplies the optimiser's learning rates, if any.
+        guard: says at every step whether this player moves at all, if it does not always. It is asked after
+            all gradients of the step are there, and answered on the device: nothing waits for it. A step
+            that is not made leaves no trace in the optimiser either; see `move`.
 
     Raises:
         ValueError: if there is nothing to move.
@@ -39,6 +44,7 @@ class Player:
         objective: Objective,
         optimizer: MakeOptimizer,
         pace: Schedule | None = None,
+        guard: Guard | None = None,
     ) -> None:
         found: dict[int, nn.Parameter] = {}
         for part in moves:
@@ -55,18 +61,47 @@ class Player:
         self.optimizer = optimizer(self.parameters)
         # its value is read at every step by the optimiser's host: on the CPU that waits for no device
         self.pace = None if pace is None else pace.cpu()
+        self.guard = guard
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
-    def move(self, clip: float | None) -> None:
-        """Step along the gradients that are there, and clear them."""
+    def move(self, clip: float | None, values: Mapping[str, Tensor]) -> None:
+        """Step along the gradients that are there, and clear them.
+
+        Where a guard forbids the step, parameters and the optimiser's moments stay as they were: gradients
+        times zero would still wear the moments off. The step is made and taken back by a choice between two
+        tensors on the device, which costs a copy of both. A step counter that torch keeps on the host, as for
+        RMSProp on a GPU (which does not use it), counts the step nevertheless.
+
+        Args:
+            clip: largest norm of the gradient, or None.
+            values: the named values of this step, which the guard judges.
+        """
         if clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, clip)
         if self.pace is not None:
             factor = float(self.pace())
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
-        self.optimizer.step()
+        if self.guard is None:
+            self.optimizer.step()
+        else:
+            self._step_if(self.guard(values))
         self.optimizer.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def _step_if(self, moves: Tensor) -> None:
+        before = {id(value): value.detach().clone() for value in self._state()}
+        self.optimizer.step()
+        for value in self._state():
+            if value.device == moves.device:
+                former = before.get(id(value))
+                # moments that this very step made start at zero
+                value.copy_(torch.where(moves, value, 0 if former is None else former))
+
+    def _state(self) -> list[Tensor]:
+        """The parameters, and what the optimiser remembers of them."""
+        states = self.optimizer.state.values()
+        return self.parameters + [v for state in states for v in state.values() if isinstance(v, Tensor)]
 
 
 @dataclass(frozen=True)
@@ -190,7 +225,7 @@ class Simultaneous(Procedure):
                 _add(totals, self.judge(player, trace, share, keep))
             del trace  # its tensors go back before the next piece, or the optimiser, asks for memory
         for player in self.players:
-            player.move(manner.clip)
+            player.move(manner.clip, totals)
         return totals
 
 
@@ -202,5 +237,5 @@ class Alternating(Procedure):
         for player in self.players:
             for batch, share in zip(batches, _shares(batches), strict=True):
                 _add(totals, self.judge(player, self.trace(batch, manner), share, False))
-            player.move(manner.clip)
+            player.move(manner.clip, totals)
         return totals

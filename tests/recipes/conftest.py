@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "beta_vae": {"latents": 3, "hidden": (8,)},
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
+    "cvae_gan": {"latents": 3, "hidden": (8, 7), "means": 0.1, "centres": 0.2},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
@@ -32,13 +33,16 @@ SMALL: dict[str, dict[str, Any]] = {
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
+    "vae_gan": {"latents": 3, "hidden": (8, 7), "gamma": 0.1},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "cvae_gan": {"kind": "unit", "context": True, "classes": 3},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
+    "vae_gan": {"kind": "unit"},
 }
 """Arguments of `spec` for recipes that are not tried on binary data without a condition."""
 
@@ -96,6 +100,8 @@ def batch_of() -> Callable[..., Batch]:
         if spec.kind == "binary":
             x = (x > 0.6).to(x.dtype)
         batch = {"x": 3 * x - 1 if spec.kind == "real" else x}
+        if spec.classes is not None:
+            batch["y"] = torch.randint(spec.classes, (rows,), generator=generator)
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
         return batch

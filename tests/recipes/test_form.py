@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -28,6 +29,10 @@ OTHER = {
     },
     "cvae": {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "cvae_gan": {
+        "rate": 1.0, "reconstruction": 2.0, "means": 1.0, "centres": 1.0, "momentum": 0.5, "latents": 4,
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "dlgm": {
@@ -60,6 +65,10 @@ OTHER = {
         "estimator": "sample", "samples": 3, "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
     },
+    "vae_gan": {
+        "gamma": 3.0, "layer": 0, "loss": "non_saturating", "imitations": "drawn", "margin": 0.06,
+        "latents": 4, "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
 }  # fmt: skip
 """Another value for every argument; one that needs company comes with it."""
 
@@ -75,13 +84,12 @@ def test_the_table_names_every_argument(name):
 
 
 @pytest.mark.parametrize(("name", "argument"), CASES)
-def test_no_dead_knob(name, argument, small, spec, batch_of):
+def test_no_dead_knob(name, argument, small, fitting, batch_of):
     """Two steps and a judgement differ when one argument does."""
 
     def outcome(**arguments):
         torch.manual_seed(1)
-        kind = "real" if name == "ppca" else "unit"
-        here = spec(kind, context=name == "cvae")
+        here = replace(fitting(name), kind="real" if name == "ppca" else "unit")
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)
         values = []
@@ -150,10 +158,10 @@ CONVOLUTIONAL = [(n, "conv", (1, 28, 28)) for n, others in OTHER.items() if "arc
     ("recipe", "architecture", "shape"), [*CONVOLUTIONAL, ("vae", "resnet", (3, 32, 32))]
 )
 def test_convolutional_networks_serve_every_recipe_that_offers_them(
-    recipe, architecture, shape, small, spec, batch_of
+    recipe, architecture, shape, small, fitting, batch_of
 ):
     arguments = {key: value for key, value in small[recipe].items() if key != "hidden"}
-    here = spec("unit", context=recipe == "cvae", shape=shape)
+    here = replace(fitting(recipe), kind="unit", shape=shape)
     system = getattr(recipes, recipe)(here, **arguments, architecture=architecture)
     said = system.procedure.step([batch_of(here, rows=2)])
     assert all(value.isfinite() for value in said.values())

@@ -21,18 +21,22 @@ STEPS = 20
 
 def losses(name, arguments):
     """Every player's loss at each step; weights, batches and noise are seeded."""
-    kind = {"ppca": "real", "sigma_vae": "unit"}.get(name, "binary")
-    context = (3,) if name == "cvae" else None
-    spec = Spec("toy", (1, 4, 4), kind, 20, context=context)
+    kind = {"ppca": "real", "sigma_vae": "unit", "vae_gan": "unit", "cvae_gan": "unit"}.get(name, "binary")
+    context = (3,) if name in ("cvae", "cvae_gan") else None
+    classes = 3 if name == "cvae_gan" else None
+    spec = Spec("toy", (1, 4, 4), kind, 20, context=context, classes=classes)
     torch.manual_seed(7)
     system = getattr(recipes, name)(spec, **arguments)
     x = torch.rand(20, 1, 4, 4)
     x = (x > 0.6).to(x.dtype) if kind == "binary" else x
     c = torch.randn(20, 3)
+    y = torch.arange(20) % 3
     found = []
     for step in range(STEPS):
         rows = torch.arange(5 * step, 5 * step + 10) % 20
-        said = system.procedure.step([{"x": x[rows], **({"c": c[rows]} if context else {})}])
+        given = {"c": c[rows]} if context else {}
+        given |= {"y": y[rows]} if classes else {}
+        said = system.procedure.step([{"x": x[rows], **given}])
         found.append([said[key].item() for key in said if key.endswith("loss")])
     return found
 

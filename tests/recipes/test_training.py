@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from vaekit import recipes
@@ -43,6 +44,8 @@ def held_out(system, batch):
 
 
 def test_two_hundred_steps_raise_the_bound(name):
+    if name in ("cvae_gan", "vae_gan"):
+        pytest.skip("its decoder ends in a point: there is no bound; see test_vae_gan and test_cvae_gan")
     kind = {"ppca": "real", "sigma_vae": "unit"}.get(name, "binary")
     x, c = structured(kind)
     context = (6,) if name == "cvae" else None

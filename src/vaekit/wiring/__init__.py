@@ -1,5 +1,6 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
+from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
     LikelihoodName,
@@ -20,22 +21,28 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, passes, two_players
+from vaekit.wiring.players import adam, bound_players, draws, passes, rmsprop, two_players
 
 __all__ = [
     "BURDA",
+    "Arena",
     "Dense",
+    "GameArchitecture",
     "LikelihoodName",
     "PosteriorName",
     "PriorName",
     "adam",
+    "arena",
+    "balance",
     "bound_players",
     "conditions",
     "decoder_of",
     "draws",
     "encoder_of",
+    "features_of",
     "gaussian_chain",
     "gaussian_vae",
+    "labelled",
     "likelihood_for",
     "make_likelihood",
     "make_posterior",
@@ -43,6 +50,7 @@ __all__ = [
     "make_rate",
     "network_from",
     "passes",
+    "rmsprop",
     "two_players",
     "unconditional",
 ]
