@@ -28,14 +28,7 @@ from vaekit.objective import Objective, Terms
 from vaekit.procedures import Player, Simultaneous
 from vaekit.system import System, recipe
 from vaekit.terms import Rate
-from vaekit.terms.features import (
-    CentreMatching,
-    FeatureError,
-    Judgement,
-    LabelError,
-    MeanMatching,
-    PointError,
-)
+from vaekit.terms import features as f
 
 
 @recipe
@@ -73,22 +66,27 @@ def cvae_gan(
     arena = wiring.arena(spec, latents, architecture, hidden)
     model, critic, classifier = arena.model, arena.critic(1, None), arena.critic(classes, None)
     width = wiring.features_of(classifier, spec.shape)
+    judged, classed = f.Look(critic), f.Look(classifier)
     matched: Terms = {
-        "pixels": (reconstruction, PointError()),
-        "critic_features": (reconstruction, FeatureError(critic)),
-        "class_features": (reconstruction, FeatureError(classifier)),
+        "pixels": (reconstruction, f.PointError()),
+        "critic_features": (reconstruction, f.FeatureError(judged)),
+        "class_features": (reconstruction, f.FeatureError(classed)),
     }
     group: Terms = {
-        "means": (means, MeanMatching(critic)),
-        "centres": (centres, CentreMatching(classifier, classes, width, momentum)),
+        "means": (means, f.MeanMatching(judged)),
+        "centres": (centres, f.CentreMatching(classed, classes, width, momentum)),
     }
-    unmask: Terms = {of: (1.0, Judgement(critic, of, "fake")) for of in ("rebuilt", "drawn")}
-    judge = Objective({"real": (1.0, Judgement(critic, "data", "real")), **unmask})
+    real = f.Owned(critic, f.Judgement(judged, "data", "real"))
+    unmask: Terms = {
+        "rebuilt": (1.0, f.Judgement(judged, "rebuilt", "fake")),
+        "drawn": (1.0, f.Judgement(judged, "drawn", "fake")),
+    }
+    labels = f.Owned(classifier, f.LabelError(classed))
     adam = wiring.adam(learning_rate, betas=(0.5, 0.999))
     players = [
         Player("encoder", [model.posteriors], Objective({"rate": (rate, Rate()), **matched}), adam),
         Player("generator", [model.likelihood], Objective({**matched, **group}), adam),
-        Player("discriminator", [critic], judge, adam),
-        Player("classifier", [classifier], Objective({"labels": (1.0, LabelError(classifier))}), adam),
+        Player("discriminator", [critic], Objective({"real": (1.0, real), **unmask}), adam),
+        Player("classifier", [classifier], Objective({"labels": (1.0, labels)}), adam),
     ]
     return System(model, Simultaneous(model, players, branches=("prior",)), batch_size=64, monitor="last")

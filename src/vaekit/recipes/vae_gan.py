@@ -28,7 +28,7 @@ from vaekit.objective import Objective, Terms
 from vaekit.procedures import Player, Simultaneous
 from vaekit.system import System, recipe
 from vaekit.terms import Rate
-from vaekit.terms.features import FeatureError, Judgement, Role, Verdict
+from vaekit.terms.features import FeatureError, Judgement, Look, Owned, Role, Verdict
 
 Loss = Literal["saturating", "non_saturating"]
 Imitations = Literal["both", "drawn"]
@@ -73,13 +73,15 @@ def vae_gan(
     arena = wiring.arena(spec, latents, architecture, hidden)
     model, critic = arena.model, arena.critic(1, arena.layer if layer is None else layer)
     fakes: tuple[Role, ...] = ("rebuilt", "drawn") if imitations == "both" else ("drawn",)
-    likeness = FeatureError(critic)
+    look = Look(critic)
+    likeness = FeatureError(look)
     encoder = Objective({"rate": (1.0, Rate()), "features": (1.0, likeness)})
     verdict: tuple[float, Verdict] = (-1.0, "fake") if loss == "saturating" else (1.0, "real")
-    fool: Terms = {of: (verdict[0], Judgement(critic, of, verdict[1])) for of in fakes}
+    fool: Terms = {of: (verdict[0], Judgement(look, of, verdict[1])) for of in fakes}
     decoder = Objective({"features": (gamma, likeness), **fool})
-    unmask: Terms = {of: (1.0, Judgement(critic, of, "fake")) for of in fakes}
-    discriminator = Objective({"real": (1.0, Judgement(critic, "data", "real")), **unmask})
+    real = Owned(critic, Judgement(look, "data", "real"))
+    unmask: Terms = {of: (1.0, Judgement(look, of, "fake")) for of in fakes}
+    discriminator = Objective({"real": (1.0, real), **unmask})
     guards = wiring.balance("discriminator", fakes, EQUILIBRIUM, margin)
     rmsprop = wiring.rmsprop(learning_rate)
     players = [

@@ -1,8 +1,8 @@
 """Terms of games on the data themselves: what a critic says of data, reconstructions and draws.
 
-One critic stands in the objectives of several players. It looks once at each trace: at the data, at what was
-made of them (`rebuilt`) and, where the trace has the branch "prior", at what was made from nothing (`drawn`),
-laid end to end as one batch. So a critic that normalises over the batch measures all of them alike.
+Several players judge by one critic. A `Look` of it is what their terms share: it passes the critic over each
+trace once, whoever asks. The critic is borrowed: an objective saves it and moves it to a device where one of
+its terms is `Owned`, and that is the objective of the player that trains it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from vaekit.errors import UnsupportedError
 from vaekit.networks.critics import Sight
+from vaekit.terms.parts import Term
 from vaekit.trace import Trace
 
 Role = Literal["data", "rebuilt", "drawn"]
@@ -23,40 +24,72 @@ Role = Literal["data", "rebuilt", "drawn"]
 Verdict = Literal["real", "fake"]
 
 
-def seen(trace: Trace, critic: nn.Module) -> dict[Role, Sight]:
-    """What a critic sees in a pass, by role: features (B, F) and logits (B, outputs). It looks only once.
+class Look:
+    """A critic's pass over a trace: role -> features (B, F) and logits (B, outputs).
+
+    The critic sees the data, what was made of them and, where the trace has the branch "prior", what was made
+    from nothing, laid end to end: one that normalises over the batch measures all of them alike. It looks at
+    a trace once; a trace that is judged again after the critic has moved shows the first look.
 
     Args:
-        trace: one pass, without a sample axis; with the branch "prior" if `drawn` is asked for.
         critic: (N, *event) -> `Sight`.
-
-    Raises:
-        UnsupportedError: if there are several reconstructions of a datum.
     """
-    found: dict[Role, Sight] | None = trace.shared.get(critic)
-    if found is None:
-        if trace.axes != ("batch",):
-            raise UnsupportedError(
-                f"a critic looks at one reconstruction of every datum; the trace has the axes {trace.axes}: "
-                "give the procedure no `samples`"
-            )
-        parts: dict[Role, Tensor] = {"data": trace.batch["x"], "rebuilt": trace.observed["x"].p.mean}
-        if "prior" in trace.branches:
-            parts["drawn"] = trace.branches["prior"].observed["x"].p.mean
-        features, logits = critic(torch.cat(list(parts.values())))
-        rows = len(parts["data"])
-        pieces = zip(features.split(rows), logits.split(rows), strict=True)
-        found = {role: Sight(*piece) for role, piece in zip(parts, pieces, strict=True)}
-        trace.shared[critic] = found
-    return found
+
+    def __init__(self, critic: nn.Module) -> None:
+        self.critic = critic
+
+    @property
+    def couples_batch(self) -> bool:
+        """Whether what it sees of a datum depends on the rest of the batch."""
+        return any(getattr(part, "couples_batch", False) for part in self.critic.modules())
+
+    def __call__(self, trace: Trace) -> dict[Role, Sight]:
+        """By role.
+
+        Raises:
+            UnsupportedError: if there are several reconstructions of a datum.
+        """
+        found: dict[Role, Sight] | None = trace.shared.get(self)
+        if found is None:
+            if trace.axes != ("batch",):
+                raise UnsupportedError(
+                    "a critic looks at one reconstruction of every datum; the trace has the axes "
+                    f"{trace.axes}: give the procedure no `samples`"
+                )
+            parts: dict[Role, Tensor] = {"data": trace.batch["x"], "rebuilt": trace.observed["x"].p.mean}
+            if "prior" in trace.branches:
+                parts["drawn"] = trace.branches["prior"].observed["x"].p.mean
+            features, logits = self.critic(torch.cat(list(parts.values())))
+            rows = len(parts["data"])
+            pieces = zip(features.split(rows), logits.split(rows), strict=True)
+            found = {role: Sight(*piece) for role, piece in zip(parts, pieces, strict=True)}
+            trace.shared[self] = found
+        return found
 
 
-def normalises(critic: nn.Module) -> bool:
-    """Whether a critic's judgement of a datum depends on the rest of its batch."""
-    return any(getattr(part, "couples_batch", False) for part in critic.modules())
+class Owned(nn.Module):
+    """A term whose objective owns a critic that its terms look through.
+
+    Args:
+        critic: is saved, and moved to a device, with the objective.
+        term: any term.
+    """
+
+    def __init__(self, critic: nn.Module, term: Term) -> None:
+        super().__init__()
+        self.critic, self.term = critic, term
+
+    @property
+    def couples_batch(self) -> bool:
+        """As the term that it wraps."""
+        return bool(getattr(self.term, "couples_batch", False))
+
+    def forward(self, trace: Trace) -> Tensor:
+        """As the term that it wraps."""
+        return self.term(trace)
 
 
-class Judgement(nn.Module):
+class Judgement:
     """The cross-entropy of a discriminator with a verdict, one value per datum, nats.
 
     real: -log D(x);   fake: -log(1 - D(x));   D = sigmoid of the critic's logit.
@@ -66,51 +99,49 @@ class Judgement(nn.Module):
     minimises "real" (the non-saturating game) of what it made.
 
     Args:
-        critic: the discriminator, with one logit.
+        look: at the discriminator, which has one logit.
         of: what is judged.
         verdict: what is held to be true.
     """
 
-    def __init__(self, critic: nn.Module, of: Role, verdict: Verdict) -> None:
-        super().__init__()
+    def __init__(self, look: Look, of: Role, verdict: Verdict) -> None:
         for argument, value, names in (("of", of, Role), ("verdict", verdict, Verdict)):
             if value not in get_args(names):
                 raise ValueError(f"`{argument}` is {value!r}; expected one of {', '.join(get_args(names))}")
-        self.critic, self.of, self.verdict = critic, of, verdict
+        self.look, self.of, self.verdict = look, of, verdict
 
     @property
     def couples_batch(self) -> bool:
-        """Whether the critic normalises over the batch."""
-        return normalises(self.critic)
+        """As the critic."""
+        return self.look.couples_batch
 
-    def forward(self, trace: Trace) -> Tensor:
+    def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
-        logits = seen(trace, self.critic)[self.of].logits.squeeze(-1)
+        logits = self.look(trace)[self.of].logits.squeeze(-1)
         return functional.softplus(logits if self.verdict == "fake" else -logits)
 
 
-class FeatureError(nn.Module):
+class FeatureError:
     """1/2 |f(x) - f(xt)|^2 with a critic's features f and xt the reconstruction, one value per datum.
 
     Up to the constant F/2 ln 2pi this is -log N(f(x); f(xt), I), nats of the features. It is no density of x.
 
     Args:
-        critic: gives the features.
+        look: at the critic.
     """
 
-    def __init__(self, critic: nn.Module) -> None:
-        super().__init__()
-        self.critic = critic
+    def __init__(self, look: Look) -> None:
+        self.look = look
 
     @property
     def couples_batch(self) -> bool:
-        """Whether the critic normalises over the batch."""
-        return normalises(self.critic)
+        """As the critic."""
+        return self.look.couples_batch
 
-    def forward(self, trace: Trace) -> Tensor:
+    def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
-        sight = seen(trace, self.critic)
-        return 0.5 * (sight["data"].features - sight["rebuilt"].features).square().sum(-1)
+        seen = self.look(trace)
+        return 0.5 * (seen["data"].features - seen["rebuilt"].features).square().sum(-1)
 
 
 class PointError:
@@ -125,23 +156,42 @@ class PointError:
         return 0.5 * (observed.value - observed.p.mean).flatten(1).square().sum(-1)
 
 
-class MeanMatching(nn.Module):
+class LabelError:
+    """-log P(y|x) of a classifier on the data, one value per datum, nats.
+
+    Args:
+        look: at the classifier, which has a logit for every class.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+
+    @property
+    def couples_batch(self) -> bool:
+        """As the classifier."""
+        return self.look.couples_batch
+
+    def __call__(self, trace: Trace) -> Tensor:
+        """(batch,)."""
+        return functional.cross_entropy(self.look(trace)["data"].logits, trace.batch["y"], reduction="none")
+
+
+class MeanMatching:
     """1/2 |mean f(x) - mean f(x_p)|^2: a critic's mean features of data and of draws; one value per batch.
 
     Args:
-        critic: gives the features.
+        look: at the critic.
     """
 
     couples_batch = True
 
-    def __init__(self, critic: nn.Module) -> None:
-        super().__init__()
-        self.critic = critic
+    def __init__(self, look: Look) -> None:
+        self.look = look
 
-    def forward(self, trace: Trace) -> Tensor:
+    def __call__(self, trace: Trace) -> Tensor:
         """()."""
-        sight = seen(trace, self.critic)
-        return 0.5 * (sight["data"].features.mean(0) - sight["drawn"].features.mean(0)).square().sum()
+        seen = self.look(trace)
+        return 0.5 * (seen["data"].features.mean(0) - seen["drawn"].features.mean(0)).square().sum()
 
 
 class CentreMatching(nn.Module):
@@ -154,7 +204,7 @@ class CentreMatching(nn.Module):
     stay. The averages move in `after_step`.
 
     Args:
-        critic: gives the features.
+        look: at the critic.
         classes: number of classes of the labels `y`, K.
         width: number of features, F.
         momentum: m; 0 compares the means of the batch alone.
@@ -162,11 +212,11 @@ class CentreMatching(nn.Module):
 
     couples_batch = True
 
-    def __init__(self, critic: nn.Module, classes: int, width: int, momentum: float = 0.9) -> None:
+    def __init__(self, look: Look, classes: int, width: int, momentum: float = 0.9) -> None:
         super().__init__()
         if not 0 <= momentum < 1:
             raise ValueError(f"`momentum` is {momentum}; expected a number of at least 0 and below 1")
-        self.critic, self.classes, self.momentum = critic, classes, momentum
+        self.look, self.classes, self.momentum = look, classes, momentum
         # centres of data and of draws; 1 - m^k of every class
         self.register_buffer("centres", torch.zeros(2, classes, width))
         self.register_buffer("weight", torch.zeros(classes))
@@ -180,10 +230,10 @@ class CentreMatching(nn.Module):
 
     def forward(self, trace: Trace) -> Tensor:
         """()."""
-        sight = seen(trace, self.critic)
+        seen = self.look(trace)
         members = functional.one_hot(trace.batch["y"], self.classes).to(self.centres.dtype)
         count = members.sum(0)
-        both = torch.stack([sight["data"].features.detach(), sight["drawn"].features])
+        both = torch.stack([seen["data"].features.detach(), seen["drawn"].features])
         means = members.mT @ both / count.clamp(min=1)[:, None]
         present = count.clamp(max=1)
         with torch.no_grad():
@@ -203,25 +253,3 @@ class CentreMatching(nn.Module):
         self.centres.lerp_(self.means, (self._share() * self.present)[:, None])
         self.weight.lerp_(torch.ones_like(self.weight), (1 - self.momentum) * self.present)
         self.present.zero_()
-
-
-class LabelError(nn.Module):
-    """-log P(y|x) of a classifier on the data, one value per datum, nats.
-
-    Args:
-        critic: the classifier, with a logit for every class.
-    """
-
-    def __init__(self, critic: nn.Module) -> None:
-        super().__init__()
-        self.critic = critic
-
-    @property
-    def couples_batch(self) -> bool:
-        """Whether the classifier normalises over the batch."""
-        return normalises(self.critic)
-
-    def forward(self, trace: Trace) -> Tensor:
-        """(batch,)."""
-        logits = seen(trace, self.critic)["data"].logits
-        return functional.cross_entropy(logits, trace.batch["y"], reduction="none")
