@@ -33,8 +33,8 @@ _HOMES = {
     "resume": "vaekit.api",
     "train": "vaekit.api",
 }
-_MODULES = ("attributes", "conditionals", "data", "distributions", "metrics", "models", "networks", "recipes", "schedules",
-            "terms", "testing", "worlds")  # fmt: skip
+_MODULES = ("attributes", "conditionals", "data", "distributions", "metrics", "models", "networks", "recipes",
+            "schedules", "terms", "testing", "worlds")  # fmt: skip
 
 __all__ = ["VAE", "Run", "System", "UnsupportedError", "UserError", "load", "recipe", "resume", "train"]
 
