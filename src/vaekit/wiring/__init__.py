@@ -21,7 +21,7 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, passes, rmsprop, two_players
+from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rmsprop, two_players
 
 __all__ = [
     "BURDA",
@@ -42,6 +42,7 @@ __all__ = [
     "features_of",
     "gaussian_chain",
     "gaussian_vae",
+    "halving",
     "labelled",
     "likelihood_for",
     "make_likelihood",
