@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 import torch
 
 from vaekit import recipes
@@ -68,6 +69,8 @@ def held_out(system, batch, cost=None):
 
 
 def test_two_hundred_steps_raise_the_bound(name, fits):
+    if name in ("cvae_gan", "vae_gan"):
+        pytest.skip("its decoder ends in a point: there is no bound; see test_vae_gan and test_cvae_gan")
     kind = fits.get(name, {}).get("kind", "binary")
     x, c = structured(kind)
     context = (6,) if fits.get(name, {}).get("context") else None
