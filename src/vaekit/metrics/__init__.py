@@ -11,6 +11,7 @@ from vaekit.metrics.dependence import (
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
+from vaekit.metrics.matching import PriorMatch, prior_match
 
 __all__ = [
     "Ais",
@@ -22,6 +23,7 @@ __all__ = [
     "Information",
     "LatentUse",
     "Nll",
+    "PriorMatch",
     "ais",
     "annealed_weights",
     "bdmc",
@@ -32,6 +34,7 @@ __all__ = [
     "log_evidence",
     "mutual_information",
     "nll",
+    "prior_match",
     "sigmoid_schedule",
     "total_correlation",
 ]

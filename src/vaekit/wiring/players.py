@@ -71,6 +71,11 @@ def draws(samples: int) -> int | None:
     return None if whole("samples", samples) == 1 else samples
 
 
+def large_batch(spec: Spec, wanted: int, least: int = 128) -> int:
+    """A paper's large batch; of few data a twentieth, so that an epoch is more than a step, or `least`."""
+    return min(wanted, max(least, spec.size // 20))
+
+
 def passes(spec: Spec, batch_size: int, steps: int) -> int:
     """Number of epochs that make at least so many steps."""
     return max(1, math.ceil(steps / math.ceil(spec.size / batch_size)))
