@@ -171,7 +171,7 @@ def test_info_vae_at_its_limits():
 def test_info_vae_has_no_negative_weights():
     with pytest.raises(UnsupportedError, match=r"would weigh -0\.5, .* `lambda_mmd` of at least 1\.5"):
         info_vae(SPEC, alpha=-0.5, lambda_mmd=1.0)
-    with pytest.raises(ValueError, match=r"`alpha` is 1[.]5; expected a finite number at most 1"):
+    with pytest.raises(ValueError, match=r"`alpha` is 1\.5; expected a finite number at most 1"):
         info_vae(SPEC, alpha=1.5)
 
 

@@ -12,23 +12,28 @@ from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
 from vaekit.metrics.matching import PriorMatch, prior_match
+from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
 
 __all__ = [
     "Ais",
     "Annealing",
     "Bdmc",
     "Dependence",
+    "Distance",
     "Elbo",
     "GaussianTotalCorrelation",
     "Information",
     "LatentUse",
     "Nll",
     "PriorMatch",
+    "against_floor",
     "ais",
     "annealed_weights",
     "bdmc",
     "elbo",
+    "energy_distance",
     "evaluate",
+    "frechet",
     "gaussian_total_correlation",
     "latent_use",
     "log_evidence",

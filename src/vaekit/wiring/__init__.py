@@ -20,10 +20,21 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, large_batch, passes, two_players
+from vaekit.wiring.players import (
+    adam,
+    bound_players,
+    draws,
+    halving,
+    large_batch,
+    passes,
+    rising,
+    two_players,
+)
+from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
     "BURDA",
+    "AggregateName",
     "Dense",
     "LikelihoodName",
     "PosteriorName",
@@ -36,14 +47,17 @@ __all__ = [
     "encoder_of",
     "gaussian_chain",
     "gaussian_vae",
+    "halving",
     "large_batch",
     "likelihood_for",
+    "make_aggregate",
     "make_likelihood",
     "make_posterior",
     "make_prior",
     "make_rate",
     "network_from",
     "passes",
+    "rising",
     "two_players",
     "unconditional",
 ]
