@@ -13,7 +13,13 @@ from vaekit.conditionals.likelihoods import (
 )
 from vaekit.conditionals.linear import LinearPosterior
 from vaekit.conditionals.precision import PrecisionWeighted
-from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
+from vaekit.conditionals.priors import (
+    GaussianMixture,
+    GaussianRing,
+    LearnedGaussian,
+    StandardGaussian,
+    UnitCube,
+)
 from vaekit.conditionals.vamp import VampPrior
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
@@ -28,6 +34,7 @@ __all__ = [
     "Flow",
     "Gaussian",
     "GaussianMixture",
+    "GaussianRing",
     "Laplace",
     "LearnedGaussian",
     "LinearPosterior",
@@ -39,5 +46,6 @@ __all__ = [
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
+    "UnitCube",
     "VampPrior",
 ]

@@ -14,6 +14,7 @@ from vaekit.networks.dlgm import DlgmDecoder
 from vaekit.networks.gated import GatedMLP
 from vaekit.networks.initialise import set_output_bias
 from vaekit.networks.ladder import Downward, Upward
+from vaekit.networks.leave_one_out import LeaveOneOut
 from vaekit.networks.mlp import MLP, Activation, Init
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
 from vaekit.networks.skip import SkipMLP
@@ -29,6 +30,7 @@ __all__ = [
     "Downward",
     "GatedMLP",
     "Init",
+    "LeaveOneOut",
     "ResidualDecoder",
     "ResidualEncoder",
     "SkipMLP",
