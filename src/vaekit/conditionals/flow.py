@@ -53,9 +53,8 @@ class Flow(nn.Module):
         self.context = None if context is None else tuple(context)
         whole("transforms", transforms)
         build, place = _families()[flow], torch.get_default_device()
-        with torch.device(
-            "cpu"
-        ):  # zuko looks at its masks while it builds, which a meta tensor does not allow
+        # zuko reads its masks while it builds them, and a meta tensor cannot be read
+        with torch.device("cpu"):
             made = build(
                 prod(self.event),
                 0 if context is None else prod(context),
