@@ -178,7 +178,8 @@ class Procedure(ABC):
     @property
     def coupled(self) -> list[str]:
         """What makes a datum's loss depend on the others in its batch: terms, parts of the model."""
-        parts = [type(m).__name__ for m in self.model.modules() if getattr(m, "couples_batch", False)]
+        coupling = (m for m in self.model.modules() if getattr(m, "couples_batch", False))
+        parts = {type(module).__name__: None for module in coupling}
         terms = {name: None for player in self.players for name in player.objective.coupled}  # each once
         return [*(f"the model's {part}" for part in parts), *(f"the term {name!r}" for name in terms)]
 
