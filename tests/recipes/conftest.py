@@ -23,15 +23,19 @@ SMALL: dict[str, dict[str, Any]] = {
     "annealed_vae": {"ramp": 10, "capacity": 4.0, "latents": 3, "hidden": (8,)},
     "beta_vae": {"latents": 3, "hidden": (8,)},
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
+    "code_prior": {"width": 8, "blocks": 2, "attention": 1, "heads": 2},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
+    "gumbel_vae": {"latents": 3, "classes": 4, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
+    "vq_vae": {"codes": 8, "dims": 3, "hidden": (8,)},
+    "vq_vae2": {"codes": 8, "dims": 3, "hidden": (4, 6)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -26,6 +27,10 @@ OTHER = {
         "b": 0.4, "samples": 5, "gradient": "dreg", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "code_prior": {
+        "width": 12, "blocks": 3, "reach": 1, "attention": 2, "heads": 4, "dropout": 0.5,
+        "context_levels": {"context_levels": 3, "context": (2, 2)}, "learning_rate": 1e-2,
+    },
     "cvae": {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
@@ -36,6 +41,10 @@ OTHER = {
     },
     "full_covariance_vae": {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "gumbel_vae": {
+        "latents": 4, "classes": 5, "temperature": 2.0, "lowest": 1.0, "rate": 0.1, "hard": True, "beta": 0.5,
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "iwae": {
@@ -60,6 +69,15 @@ OTHER = {
         "estimator": "sample", "samples": 3, "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
     },
+    "vq_vae": {
+        "codes": 9, "dims": 4, "positions": 5, "beta": 0.5, "codebook": "gradient", "decay": 0.5,
+        "restart": 0.0, "likelihood": "gaussian", "architecture": "conv", "hidden": (9,),
+        "learning_rate": 1e-2,
+    },
+    "vq_vae2": {
+        "codes": 9, "dims": 4, "beta": 0.5, "decay": 0.5, "restart": 0.0, "likelihood": "gaussian",
+        "hidden": (4, 7), "learning_rate": 1e-2,
+    },
 }  # fmt: skip
 """Another value for every argument; one that needs company comes with it."""
 
@@ -80,10 +98,13 @@ def test_no_dead_knob(name, argument, small, spec, batch_of):
 
     def outcome(**arguments):
         torch.manual_seed(1)
-        kind = "real" if name == "ppca" else "unit"
+        kind = {"ppca": "real", "code_prior": "binary"}.get(name, "unit")
         here = spec(kind, context=name == "cvae")
+        here = replace(here, context=arguments.pop("context", here.context))
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)
+        if argument == "context_levels":
+            batch["c"] = (batch["c"] > 0).double()  # classes
         values = []
         for seed in range(3):
             torch.manual_seed(seed)

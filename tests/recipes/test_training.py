@@ -16,6 +16,12 @@ LARGER = {
     "dlgm": {"latents": (4, 3), "hidden": (64,)},
     "ppca": {"latents": 6, "learning_rate": 3e-2},
     "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
+    "code_prior": {"width": 16, "blocks": 2, "attention": 1, "learning_rate": 3e-3},
+    "gumbel_vae": {
+        "latents": 4, "hidden": (64,), "temperature": 0.5, "lowest": 0.5, "learning_rate": 5e-3,
+    },
+    "vq_vae": {"codes": 16, "dims": 8, "positions": 4, "hidden": (64,), "learning_rate": 2e-3},
+    "vq_vae2": {"codes": 16, "dims": 8, "hidden": (16, 32), "learning_rate": 3e-3},
 }  # fmt: skip
 
 
@@ -37,7 +43,7 @@ def held_out(system, batch):
     torch.manual_seed(99)
     with torch.no_grad():
         trace = system.model(batch, samples=8)
-        value = -(Distortion()(trace) + Rate("sample")(trace)).mean().item()
+        value = -(Distortion()(trace) + Rate()(trace)).mean().item()
     system.model.train()
     return value
 

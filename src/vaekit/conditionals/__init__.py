@@ -1,5 +1,7 @@
 """Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
 
+from vaekit.conditionals.autoregressive import Autoregressive
+from vaekit.conditionals.codes import Quantised, UniformCodes
 from vaekit.conditionals.deterministic import Deterministic
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
 from vaekit.conditionals.likelihoods import (
@@ -11,10 +13,12 @@ from vaekit.conditionals.likelihoods import (
     Poisson,
 )
 from vaekit.conditionals.linear import LinearPosterior
+from vaekit.conditionals.one_hot import GumbelSoftmax, UniformOneHot
 from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
 __all__ = [
+    "Autoregressive",
     "Bernoulli",
     "Categorical",
     "CholeskyGaussian",
@@ -24,6 +28,7 @@ __all__ = [
     "FixedGaussian",
     "Gaussian",
     "GaussianMixture",
+    "GumbelSoftmax",
     "Laplace",
     "LearnedGaussian",
     "LinearPosterior",
@@ -31,7 +36,10 @@ __all__ = [
     "OptimalGaussian",
     "PixelGaussian",
     "Poisson",
+    "Quantised",
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
+    "UniformCodes",
+    "UniformOneHot",
 ]

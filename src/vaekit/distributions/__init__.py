@@ -1,28 +1,37 @@
 """Distributions that torch lacks, or that it makes too slowly for a training step."""
 
+from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.distributions.bernoulli import Bernoulli, ContinuousBernoulli
+from vaekit.distributions.codes import Discrete, Quantised, UniformCodes
 from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankOnePrecisionNormal
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
+from vaekit.distributions.one_hot import OneHot, RelaxedOneHot
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
 
 __all__ = [
+    "Autoregressive",
     "Bernoulli",
     "Categorical",
     "CholeskyNormal",
     "ContinuousBernoulli",
     "DiagonalNormal",
+    "Discrete",
     "DiscretisedLogistic",
     "Laplace",
     "Lean",
     "LowRankNormal",
     "Mixture",
+    "OneHot",
     "PointMass",
     "Poisson",
     "PooledNormal",
+    "Quantised",
     "RankOnePrecisionNormal",
+    "RelaxedOneHot",
     "StandardNormal",
+    "UniformCodes",
     "detached",
     "kl_per_dimension",
     "sum_event",

@@ -7,23 +7,32 @@ attribute `output_layer`.
 """
 
 from vaekit.networks.choose import Architecture, make_decoder, make_encoder, resolve
+from vaekit.networks.codes import CodeDecoder, CodeEncoder, CodeHead, CodePyramid
 from vaekit.networks.conv28 import Conv28Decoder, Conv28Encoder
 from vaekit.networks.conv64 import StudyDecoder, StudyEncoder
 from vaekit.networks.dlgm import DlgmDecoder
 from vaekit.networks.gated import GatedMLP
 from vaekit.networks.initialise import set_output_bias
 from vaekit.networks.mlp import MLP, Activation, Init
+from vaekit.networks.pixelcnn import CausalAttention, CausalConv2d, PixelCNN
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
 
 __all__ = [
     "MLP",
     "Activation",
     "Architecture",
+    "CausalAttention",
+    "CausalConv2d",
+    "CodeDecoder",
+    "CodeEncoder",
+    "CodeHead",
+    "CodePyramid",
     "Conv28Decoder",
     "Conv28Encoder",
     "DlgmDecoder",
     "GatedMLP",
     "Init",
+    "PixelCNN",
     "ResidualDecoder",
     "ResidualEncoder",
     "StudyDecoder",

@@ -1,11 +1,14 @@
 """Terms: trace -> one value per datum, in nats. The mathematics of an objective stands here, once."""
 
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
+from vaekit.terms.codes import CodebookLoss, Commitment
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
 from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, per_datum
 
 __all__ = [
     "Capacity",
+    "CodebookLoss",
+    "Commitment",
     "Distortion",
     "ImportanceBound",
     "On",

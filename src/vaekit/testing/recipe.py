@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.data.spec import Spec
-from vaekit.distributions import PointMass
+from vaekit.distributions import PointMass, Quantised
 from vaekit.errors import UnsupportedError
 from vaekit.procedures import Manner
 from vaekit.schedules import value_of
@@ -179,7 +179,7 @@ class _Case:
                     f"asked for samples={asked}, latent {key!r} of {self.name} has shape {shape}; expected "
                     f"{lead}",
                 )
-                if asked is not None and asked > 1 and not isinstance(latent.q, PointMass):
+                if asked is not None and asked > 1 and not isinstance(latent.q, PointMass | Quantised):
                     require(
                         not torch.equal(latent.value[0], latent.value[1]),
                         f"two draws of latent {key!r} of {self.name} are the same",
@@ -315,7 +315,8 @@ class _Case:
             )
             require(len(first[key]) == DATA, f"encode of {self.name} gives {len(first[key])} rows for {DATA}")
             require(not first[key].requires_grad, f"encode of {self.name} keeps a graph")
-        self._fits("decode", model.decode(first, context), DATA)
+        if model.names:
+            self._fits("decode", model.decode(first, context), DATA)
         given = None if context is None else context[:1].expand(7, *context.shape[1:])
         self._fits("generate", model.generate(7, given), 7)
 

@@ -1,5 +1,6 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
+from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, two_level_codes
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
     LikelihoodName,
@@ -24,12 +25,15 @@ from vaekit.wiring.players import adam, bound_players, draws, passes, two_player
 
 __all__ = [
     "BURDA",
+    "CodeArchitecture",
     "Dense",
     "LikelihoodName",
     "PosteriorName",
     "PriorName",
     "adam",
     "bound_players",
+    "code_networks",
+    "codebook_terms",
     "conditions",
     "decoder_of",
     "draws",
@@ -43,6 +47,7 @@ __all__ = [
     "make_rate",
     "network_from",
     "passes",
+    "two_level_codes",
     "two_players",
     "unconditional",
 ]
