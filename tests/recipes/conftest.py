@@ -29,10 +29,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
     "gumbel_vae": {"latents": 3, "classes": 4, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
+    "latent_vae": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
+    "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
     "vq_vae": {"codes": 8, "dims": 3, "hidden": (8,)},
     "vq_vae2": {"codes": 8, "dims": 3, "hidden": (4, 6)},
@@ -41,8 +43,10 @@ SMALL: dict[str, dict[str, Any]] = {
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "latent_vae": {"kind": "real"},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
+    "two_stage_vae": {"kind": "unit"},
 }
 """Arguments of `spec` for recipes that are not tried on binary data without a condition."""
 
@@ -67,6 +71,12 @@ def name(request: pytest.FixtureRequest) -> str:
 def small() -> dict[str, dict[str, Any]]:
     """Arguments that keep a system small, by recipe."""
     return SMALL
+
+
+@pytest.fixture
+def fits() -> dict[str, dict[str, Any]]:
+    """What a recipe's data are, where they are not binary data without a condition."""
+    return FITTING
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ OTHER = {
         "samples": 5, "gradient": "stl", "layers": 2, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "stages": 2,
     },
+    "latent_vae": {"latents": 4, "hidden": (9,), "learning_rate": 1e-2, "halve": 1},
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
@@ -63,6 +64,11 @@ OTHER = {
     "sigma_vae": {
         "variance": "shared", "sigma": {"variance": "fixed", "sigma": 0.3}, "latents": 4,
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "two_stage_vae": {
+        "latents": 4, "architecture": "gated", "hidden": (9,), "activation": "tanh", "second_hidden": (9,),
+        "second_epochs": 70,
+        "learning_rate": 1e-2, "halve": 1, "second_halve": 20,
     },
     "vae": {
         "latents": 4, "likelihood": "gaussian", "posterior": "full", "prior": "mixture",
@@ -99,6 +105,7 @@ def test_no_dead_knob(name, argument, small, spec, batch_of):
     def outcome(**arguments):
         torch.manual_seed(1)
         kind = {"ppca": "real", "code_prior": "binary"}.get(name, "unit")
+        kind = "real" if name in ("latent_vae", "ppca") else "unit"
         here = spec(kind, context=name == "cvae")
         here = replace(here, context=arguments.pop("context", here.context))
         system = getattr(recipes, name)(here, **arguments)
@@ -109,7 +116,7 @@ def test_no_dead_knob(name, argument, small, spec, batch_of):
         for seed in range(3):
             torch.manual_seed(seed)
             values += [value.item() for value in system.procedure.step([batch]).values()]
-        return values
+        return values, system.stages
 
     other = OTHER[name][argument]
     change = other if isinstance(other, dict) else {argument: other}

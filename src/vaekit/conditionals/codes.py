@@ -64,7 +64,7 @@ class Quantised(nn.Module):
         if learning not in get_args(Learning):
             raise ValueError(f"`learning` is {learning!r}; expected one of {', '.join(get_args(Learning))}")
         self.event = tuple(event)
-        self.levels = whole("codes", codes, least=2)
+        self.codes = whole("codes", codes, least=2)
         self.decay = number("decay", decay, least=0, most=1)
         self.restart = number("restart", restart, least=0, most=1)
         if self.decay == 1:
@@ -104,7 +104,7 @@ class Quantised(nn.Module):
         z_q = self.embed(codes)
         if self.training and torch.is_grad_enabled():
             self._gather(rows.reshape(-1, self.event[0]), codes.flatten())
-        return distributions.Quantised(z_e, z_q, codes.unsqueeze(axis), self.levels, len(self.event))
+        return distributions.Quantised(z_e, z_q, codes.unsqueeze(axis), self.codes, len(self.event))
 
     @torch.no_grad()
     def nearest(self, vectors: Tensor) -> Tensor:
@@ -130,11 +130,11 @@ class Quantised(nn.Module):
         self.step_sums.index_add_(0, codes, vectors)
         if not self.restart:
             return
-        drawn = vectors[torch.randint(len(vectors), (self.levels,), device=vectors.device)]
+        drawn = vectors[torch.randint(len(vectors), (self.codes,), device=vectors.device)]
         if distributed.is_available() and distributed.is_initialized():
             # each candidate comes from one process, so that their sum is that vector
             rank, world = distributed.get_rank(), distributed.get_world_size()
-            slots = torch.arange(self.levels, device=drawn.device) % world
+            slots = torch.arange(self.codes, device=drawn.device) % world
             drawn = drawn * (slots == rank).unsqueeze(1)
         self.candidates.copy_(drawn)
 
@@ -165,7 +165,7 @@ class Quantised(nn.Module):
     def extra_repr(self) -> str:
         """The arguments that the network does not show."""
         return (
-            f"event={self.event}, codes={self.levels}, learning={self.learning!r}, decay={self.decay}, "
+            f"event={self.event}, codes={self.codes}, learning={self.learning!r}, decay={self.decay}, "
             f"restart={self.restart}"
         )
 

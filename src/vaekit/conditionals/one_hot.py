@@ -30,7 +30,7 @@ class GumbelSoftmax(nn.Module):
     ) -> None:
         super().__init__()
         self.event = _classes(event)
-        self.levels = self.event[-1]
+        self.codes = self.event[-1]
         if not isinstance(temperature, nn.Module):
             number("temperature", temperature, above=0)
         self.temperature = temperature

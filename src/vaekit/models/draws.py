@@ -42,8 +42,8 @@ def placed(posterior: nn.Module, value: Tensor) -> Tensor:
     """The latent behind what `encode` gave: code numbers go through the codebook, the rest is as it is.
 
     Args:
-        posterior: the conditional of this latent; one over codes has `embed`, `event` and `levels`.
-        value: (n, *event), or code numbers (n, *positions) of any type.
+        posterior: the conditional of this latent; one over codes has `embed`, `event` and `codes`, their
+        number. value: (n, *event), or code numbers (n, *positions) of any type.
 
     Raises:
         ValueError: if numbers are no codes of this posterior.
@@ -52,7 +52,7 @@ def placed(posterior: nn.Module, value: Tensor) -> Tensor:
     if not hasattr(part, "embed") or value.dim() == 1 + len(part.event):
         return value
     codes = value.round().long() if value.is_floating_point() else value
-    levels: int = part.levels
+    levels: int = part.codes
     known = (codes >= 0) & (codes < levels) & (codes == value)
     if not bool(known.all()):
         raise ValueError(

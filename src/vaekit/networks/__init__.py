@@ -16,6 +16,7 @@ from vaekit.networks.initialise import set_output_bias
 from vaekit.networks.mlp import MLP, Activation, Init
 from vaekit.networks.pixelcnn import CausalAttention, CausalConv2d, PixelCNN
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
+from vaekit.networks.skip import SkipMLP
 
 __all__ = [
     "MLP",
@@ -35,6 +36,7 @@ __all__ = [
     "PixelCNN",
     "ResidualDecoder",
     "ResidualEncoder",
+    "SkipMLP",
     "StudyDecoder",
     "StudyEncoder",
     "make_decoder",
