@@ -41,6 +41,7 @@ PRIORS = {
     "StandardGaussian": lambda: c.StandardGaussian((4,)),
 }
 ELSEWHERE = {"Deterministic", "LinearPosterior"}  # below
+ELSEWHERE |= {"Autoregressive", "GumbelSoftmax", "Quantised", "UniformCodes", "UniformOneHot"}  # test_codes
 IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
 
 

@@ -12,7 +12,17 @@ from vaekit import terms
 from vaekit.distributions import CholeskyNormal, DiagonalNormal, LowRankNormal
 from vaekit.models import Chain, Flat
 from vaekit.networks import MLP
-from vaekit.terms import Capacity, Distortion, ImportanceBound, On, Rate, log_likelihood, log_ratio
+from vaekit.terms import (
+    Capacity,
+    CodebookLoss,
+    Commitment,
+    Distortion,
+    ImportanceBound,
+    On,
+    Rate,
+    log_likelihood,
+    log_ratio,
+)
 from vaekit.testing import check_term, select
 
 DATA, DRAWS, BITS = 5, 6, 7
@@ -61,8 +71,11 @@ TERMS = {
 }
 
 
+CODES = [Commitment(), CodebookLoss(), Distortion(), Rate()]
+
+
 def test_every_term_is_here():
-    found = {type(term).__name__ for term in TERMS.values()} | {"On"}
+    found = {type(term).__name__ for term in (*TERMS.values(), *CODES)} | {"On"}
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
     assert public == found
 
@@ -77,6 +90,15 @@ def test_term(model, term):
 @pytest.mark.parametrize("model", MODELS)
 def test_term_without_sample_axis(model, term):
     check_term(TERMS[term], trace_of(model, samples=None))
+
+
+@pytest.mark.parametrize("samples", [None, DRAWS])
+@pytest.mark.parametrize("term", CODES, ids=lambda term: type(term).__name__)
+def test_term_on_codes(term, samples):
+    posterior = c.Quantised(lambda output: MLP([(BITS,)], output, hidden=(6,)), (2, 3), codes=4)
+    likelihood = c.Bernoulli(lambda output: MLP([(2, 3)], output, hidden=(6,)), (BITS,))
+    model = Flat(posterior, c.UniformCodes(posterior), likelihood).double()
+    check_term(term, model({"x": torch.randint(2, (DATA, BITS)).double()}, samples))
 
 
 @pytest.mark.parametrize("gradient", ["stl", "dreg"])

@@ -78,11 +78,11 @@ OTHER = {
     "vq_vae": {
         "codes": 9, "dims": 4, "positions": 5, "beta": 0.5, "codebook": "gradient", "decay": 0.5,
         "restart": 0.0, "likelihood": "gaussian", "architecture": "conv", "hidden": (9,),
-        "learning_rate": 1e-2,
+        "prior_width": 8, "prior_blocks": 3, "prior_attention": 2, "learning_rate": 1e-2,
     },
     "vq_vae2": {
         "codes": 9, "dims": 4, "beta": 0.5, "decay": 0.5, "restart": 0.0, "likelihood": "gaussian",
-        "hidden": (4, 7), "learning_rate": 1e-2,
+        "hidden": (4, 7), "prior_width": 8, "prior_blocks": 3, "prior_attention": 1, "learning_rate": 1e-2,
     },
 }  # fmt: skip
 """Another value for every argument; one that needs company comes with it."""
@@ -104,8 +104,7 @@ def test_no_dead_knob(name, argument, small, spec, batch_of):
 
     def outcome(**arguments):
         torch.manual_seed(1)
-        kind = {"ppca": "real", "code_prior": "binary"}.get(name, "unit")
-        kind = "real" if name in ("latent_vae", "ppca") else "unit"
+        kind = {"ppca": "real", "latent_vae": "real", "code_prior": "binary"}.get(name, "unit")
         here = spec(kind, context=name == "cvae")
         here = replace(here, context=arguments.pop("context", here.context))
         system = getattr(recipes, name)(here, **arguments)

@@ -9,6 +9,7 @@ from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
 from vaekit.distributions.one_hot import OneHot, RelaxedOneHot
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
+from vaekit.distributions.repeated import Repeated
 
 __all__ = [
     "Autoregressive",
@@ -30,6 +31,7 @@ __all__ = [
     "Quantised",
     "RankOnePrecisionNormal",
     "RelaxedOneHot",
+    "Repeated",
     "StandardNormal",
     "UniformCodes",
     "detached",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -46,12 +45,6 @@ class Autoregressive(Lean):
         """(*batch, *event)."""
         return self.lead + self.event
 
-    def expand(self, batch_shape: SampleShape, _instance: object = None) -> Autoregressive:
-        """The same density once for every place of `batch_shape`: it is computed once, and repeated."""
-        wider = copy.copy(self)
-        wider.lead = torch.Size(batch_shape)
-        return wider
-
     def logits(self, value: Tensor) -> Tensor:
         """Logits of every position given the ones before it, (*lead, *event, K)."""
         return self.network(value, *self.context)
@@ -60,8 +53,7 @@ class Autoregressive(Lean):
         """(*sample, *batch), nats."""
         table = self.logits(value).log_softmax(-1)
         picked = table.gather(-1, value.long().unsqueeze(-1)).squeeze(-1)
-        found = sum_event(picked, self.event_dims)
-        return found.expand(torch.broadcast_shapes(found.shape, self.lead))
+        return sum_event(picked, self.event_dims)
 
     @torch.no_grad()
     def sample(self, sample_shape: SampleShape = ()) -> Tensor:

@@ -2,6 +2,7 @@
 
 from vaekit.metrics.ais import Ais, Bdmc, ais, annealed_weights, bdmc
 from vaekit.metrics.annealing import Annealing, sigmoid_schedule
+from vaekit.metrics.codes import CodeUse, code_use, perplexity
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
@@ -11,6 +12,7 @@ __all__ = [
     "Ais",
     "Annealing",
     "Bdmc",
+    "CodeUse",
     "Distance",
     "Elbo",
     "Information",
@@ -20,6 +22,7 @@ __all__ = [
     "ais",
     "annealed_weights",
     "bdmc",
+    "code_use",
     "elbo",
     "energy_distance",
     "evaluate",
@@ -28,5 +31,6 @@ __all__ = [
     "log_evidence",
     "mutual_information",
     "nll",
+    "perplexity",
     "sigmoid_schedule",
 ]

@@ -142,7 +142,7 @@ def elbo(
                 estimators[name] = how
     distortion = torch.cat(distortions)
     parts = {name: torch.cat(values) for name, values in rates.items()}
-    rate = torch.stack(list(parts.values())).sum(0)
+    rate = torch.stack([torch.zeros_like(distortion), *parts.values()]).sum(0)
     return Elbo(
         *mean_and_error(-distortion - rate),
         *mean_and_error(distortion),
@@ -229,6 +229,8 @@ def nll(
 
     log w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q(z|x): exactly K draws of every datum, whatever the chunk.
 
+    A model without latents has its likelihood exactly: it is evaluated once.
+
     Args:
         model: on any device; its mode and the global random stream are left as they were.
         data: what is evaluated.
@@ -246,6 +248,7 @@ def nll(
         Importance Weighted Autoencoders. Burda, Grosse, Salakhutdinov, 2016, arXiv 1509.00519.
     """
     means, sizes, done = [], [], 0
+    samples = samples if model.names else 1
     with evaluating(model, seed):
         for batch, total in loaded(data, model, seed=seed, limit=limit):
             rows, _ = fitting(batch, samples, chunk, batch_size)
@@ -258,9 +261,8 @@ def nll(
                     progress(done, total)
     values, ess = torch.cat(means), torch.cat(sizes)
     mean, se = mean_and_error(-values)
-    variance = (
-        (samples / ess - 1).clamp_min(0) / (samples - 1) if samples > 1 else torch.full_like(ess, math.nan)
-    )
+    unknown = torch.full_like(ess, math.nan if model.names else 0.0)
+    variance = (samples / ess - 1).clamp_min(0) / (samples - 1) if samples > 1 else unknown
     return Nll(
         nll=mean,
         se=se,

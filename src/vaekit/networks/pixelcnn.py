@@ -117,8 +117,8 @@ class PixelCNN(nn.Module):
     is by a learned vector.
 
     Shapes:
-        input 0: (N, H, W), (N, 1, H, W) or (N, P), whole numbers 0 .. K-1 in any type; further inputs:
-        (N, *inputs[i]); result: (N, *event, K).
+        input 0: (*lead, H, W), (*lead, 1, H, W) or (*lead, P), whole numbers 0 .. K-1 in any type; the
+        condition: (*lead_c, *inputs[1]); result: (*lead, *event, K), leading axes broadcast.
 
     Args:
         inputs: event shapes; the first is the map, the second, if any, the condition.
@@ -171,12 +171,17 @@ class PixelCNN(nn.Module):
         self.output_layer = nn.Conv2d(2 * width, self.levels, 1)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Classes (N, *event) and the condition (N, *context) to logits (N, *event, K)."""
+        """Classes (*lead, *event) and the condition (*lead_c, *context) to logits (*lead, *event, K)."""
         check_call(inputs, self.inputs)
-        codes = inputs[0].long().reshape(-1, *self.side)
-        features = self.embedding(codes).movedim(-1, 1)
-        logits = self.logits(features, *inputs[1:])
-        return logits.movedim(1, -1).reshape(*inputs[0].shape, self.levels)
+        lead = torch.broadcast_shapes(
+            *(x.shape[: x.dim() - len(event)] for x, event in zip(inputs, self.inputs, strict=True))
+        )
+        codes, *context = (
+            x.expand(*lead, *event).reshape(-1, *event) for x, event in zip(inputs, self.inputs, strict=True)
+        )
+        features = self.embedding(codes.long().reshape(-1, *self.side)).movedim(-1, 1)
+        logits = self.logits(features, *context)
+        return logits.movedim(1, -1).reshape(*lead, *self.output)
 
     def logits(self, features: Tensor, *context: Tensor) -> Tensor:
         """Embedded classes (N, width, H, W) to logits (N, K, H, W): here causality can be differentiated."""

@@ -3,8 +3,8 @@
 z_e = E(x),  k = argmin_j |z_e - e_j|,  z_q = e_k;  the decoder gets z_e + sg[z_q - z_e]
 loss = -log p(x|z_q) + beta |z_e - sg[e]|^2  [+ |sg[z_e] - e|^2 where the codebook moves by gradient]
 
-The rate is positions * ln K under the uniform prior, a constant. New data are drawn through a prior learned
-on the codes (recipe code_prior); codes drawn uniformly show what it is good for.
+The rate is positions * ln K under the uniform prior, a constant. A stage then learns a prior over the codes
+(recipe code_prior), through which new data are drawn; codes drawn uniformly show what it is good for.
 
 Differences from the paper: codes start at, and codes out of use restart from, encoder outputs of the batch
 (`restart=0`: neither); running averages of the codebook (appendix A.1 of the paper) are the default; all
@@ -41,6 +41,9 @@ def vq_vae(
     likelihood: wiring.LikelihoodName = "auto",
     architecture: wiring.CodeArchitecture = "auto",
     hidden: tuple[int, ...] | None = None,
+    prior_width: int = 64,
+    prior_blocks: int = 8,
+    prior_attention: int = 1,
     learning_rate: float = 2e-4,
 ) -> System:
     """Wire a VQ-VAE.
@@ -59,6 +62,9 @@ def vq_vae(
         architecture: of encoder and decoder; auto goes by the shape of the data.
         hidden: widths of the layers of a fully connected encoder, mirrored in the decoder, or the channels of
             the two strided convolutions.
+        prior_width: channels of the prior over codes, a multiple of 4.
+        prior_blocks: its layers.
+        prior_attention: how many of them have self-attention behind them.
         learning_rate: of Adam.
     """
     networks = wiring.code_networks(spec, architecture, hidden, dims, positions)
@@ -68,6 +74,6 @@ def vq_vae(
     model = Flat(
         posterior, UniformCodes(posterior), wiring.make_likelihood(likelihood, spec, networks.decoder)
     )
-    return System(
-        model, Simultaneous(model, [Player("vq_vae", [model], objective, wiring.adam(learning_rate))])
-    )
+    player = Player("vq_vae", [model], objective, wiring.adam(learning_rate))
+    prior = wiring.prior_stage("prior", "z", prior_width, prior_blocks, prior_attention)
+    return System(model, Simultaneous(model, [player]), stages=(prior,))

@@ -1,6 +1,6 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
-from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, two_level_codes
+from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
     LikelihoodName,
@@ -48,6 +48,7 @@ __all__ = [
     "make_rate",
     "network_from",
     "passes",
+    "prior_stage",
     "two_level_codes",
     "two_players",
     "unconditional",

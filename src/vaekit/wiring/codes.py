@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from vaekit.checks import known, number, sizes, whole
 from vaekit.conditionals.codes import Learning, Quantised, UniformCodes, refuse_more_codes_than_vectors
@@ -15,6 +15,7 @@ from vaekit.models import TopDown
 from vaekit.networks import MLP, CodeDecoder, CodeEncoder, CodeHead, CodePyramid
 from vaekit.networks.codes import WIDTHS, halved
 from vaekit.objective import Objective
+from vaekit.system import Stage
 from vaekit.terms import CodebookLoss, Commitment, Distortion, Term
 from vaekit.wiring.names import LikelihoodName, make_likelihood
 from vaekit.wiring.networks import conditions
@@ -27,6 +28,7 @@ of a quarter of the side length."""
 HIDDEN = (256, 128)
 POSITIONS = 16
 LEAST_SIDE = 16
+_HEADS = 4
 
 
 class CodeNetworks(NamedTuple):
@@ -131,6 +133,30 @@ def two_level_codes(
         likelihood=make_likelihood(likelihood, spec, decoder),
         features=features,
     )
+
+
+def prior_stage(
+    name: str,
+    latent: str,
+    width: int,
+    blocks: int,
+    attention: int,
+    given: str | None = None,
+    context_levels: int | None = None,
+) -> Stage:
+    """The stage that learns an autoregressive prior over the codes of a latent."""
+    if whole("prior_width", width) % _HEADS:
+        raise ValueError(
+            f"`prior_width` is {width}; expected a multiple of {_HEADS}, the heads of its attention"
+        )
+    if whole("prior_attention", attention, least=0) > whole("prior_blocks", blocks):
+        raise ValueError(
+            f"`prior_attention` is {attention}; expected at most {blocks}, the number of its blocks"
+        )
+    arguments: dict[str, Any] = {"width": width, "blocks": blocks, "attention": attention, "heads": _HEADS}
+    if given is not None:
+        arguments["context_levels"] = context_levels
+    return Stage(name, "code_prior", arguments, latent, given)
 
 
 def codebook_terms(beta: float, learning: Learning) -> Objective:
