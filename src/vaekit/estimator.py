@@ -26,7 +26,7 @@ from vaekit.data.arrays import ArrayData, Splits
 from vaekit.data.batch import mix
 from vaekit.data.kinds import check, scan
 from vaekit.data.spec import Spec
-from vaekit.errors import UserError
+from vaekit.errors import UnsupportedError, UserError
 from vaekit.metrics.evidence import log_evidence
 from vaekit.metrics.passes import evaluating, home_of
 from vaekit.models import Model
@@ -242,6 +242,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
     def _codes(self, rows: Array, seed: int | None) -> dict[str, Tensor]:
         """Latent name -> (rows, *event): posterior means, or draws where there is a seed."""
         model = self._model(rows.dtype)
+        if not model.names:
+            return {}
         with evaluating(model, 0 if seed is None else seed):
             found = [model.encode({"x": x}, sample=seed is not None) for x in self._passes(rows, model)]
         return {name: torch.cat([codes[name] for codes in found]) for name in found[0]}
@@ -261,6 +263,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             random_state: of the draws; None for that of the estimator.
         """
         rows = self._read(X)
+        if not self.model_.names:
+            raise UnsupportedError(
+                f"the recipe {self.recipe!r} has no latents, so there are no codes of data"
+            )
         codes = self._codes(rows, self._draw_seed(random_state) if sample else None)
         return torch.cat([code.flatten(1) for code in codes.values()], dim=1).cpu().numpy().astype(rows.dtype)
 

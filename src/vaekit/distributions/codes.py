@@ -140,8 +140,8 @@ class UniformCodes(Lean):
             UnsupportedError: always.
         """
         raise UnsupportedError(
-            "vectors of a codebook have probabilities, no density: the rate under this prior is "
-            "positions times ln K, in closed form"
+            "vectors of a codebook have probabilities, no density, so that importance sampling has nothing "
+            "to weigh: the rate under this prior is ln K for every position, in closed form"
         )
 
 
