@@ -263,9 +263,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             random_state: of the draws; None for that of the estimator.
         """
         rows = self._read(X)
-        if not self.model_.names:
+        if not self._latent_shapes:
             raise UnsupportedError(
-                f"the recipe {self.recipe!r} has no latents, so there are no codes of data"
+                f"the recipe {self.call_['recipe']} has no latents, so there is nothing to encode to: "
+                "`sample` and `score_samples` are what it offers"
             )
         codes = self._codes(rows, self._draw_seed(random_state) if sample else None)
         return torch.cat([code.flatten(1) for code in codes.values()], dim=1).cpu().numpy().astype(rows.dtype)

@@ -44,6 +44,9 @@ def small(recipe) -> dict[str, object]:
         sizes["hidden"] = (4, 6)
     if recipe.__name__ == "code_prior":
         sizes |= {"width": 8, "blocks": 2, "attention": 1, "heads": 2}
+    for name in ("critic", "regressors"):
+        if name in parameters:
+            sizes[name] = (8,)
     if "samples" in parameters and parameters["samples"].default > 4:
         sizes["samples"] = 4
     return sizes
@@ -96,7 +99,14 @@ VARIANTS = [
     ("piwae", {"gradient": "stl", "groups": 2}),
     ("vae", {"posterior": "rank_one", "prior": "mixture"}),
     ("vae", {"posterior": "low_rank", "estimator": "stl", "prior": "learned"}),
+    ("vae", {"prior": "flow"}),
+    ("vamp_vae", {"prior": "mixture", "components": 4}),
+    ("hvae", {"prior": "standard"}),
+    ("ladder_vae", {"batch_norm": True}),
+    ("flow_density", {"flow": "realnvp"}),
+    ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
+    ("adversarial_autoencoder", {"posterior": "gaussian", "prior": "mixture"}),
 ]
 
 

@@ -111,7 +111,7 @@ def encode_command(
     opened = Run.open(run)
     model = opened.model()
     if not model.names:
-        raise UserError(f"the model of {opened.path} has no latents, so there is nothing to encode data as")
+        raise UserError(f"the model of {run} has no latents: there is nothing to encode to")
     path = place(out, opened.path, "codes", ".npy", (".npy", ".csv"))
     parts = []
     with own_stream("cpu", seed), torch.no_grad():

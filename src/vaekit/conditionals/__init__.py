@@ -3,6 +3,7 @@
 from vaekit.conditionals.autoregressive import Autoregressive
 from vaekit.conditionals.codes import Quantised, UniformCodes
 from vaekit.conditionals.deterministic import Deterministic
+from vaekit.conditionals.flow import Flow
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
 from vaekit.conditionals.likelihoods import (
     Bernoulli,
@@ -14,7 +15,15 @@ from vaekit.conditionals.likelihoods import (
 )
 from vaekit.conditionals.linear import LinearPosterior
 from vaekit.conditionals.one_hot import GumbelSoftmax, UniformOneHot
-from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
+from vaekit.conditionals.precision import PrecisionWeighted
+from vaekit.conditionals.priors import (
+    GaussianMixture,
+    GaussianRing,
+    LearnedGaussian,
+    StandardGaussian,
+    UnitCube,
+)
+from vaekit.conditionals.vamp import VampPrior
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
 __all__ = [
@@ -26,8 +35,10 @@ __all__ = [
     "Deterministic",
     "DiscretisedLogistic",
     "FixedGaussian",
+    "Flow",
     "Gaussian",
     "GaussianMixture",
+    "GaussianRing",
     "GumbelSoftmax",
     "Laplace",
     "LearnedGaussian",
@@ -36,10 +47,13 @@ __all__ = [
     "OptimalGaussian",
     "PixelGaussian",
     "Poisson",
+    "PrecisionWeighted",
     "Quantised",
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
     "UniformCodes",
     "UniformOneHot",
+    "UnitCube",
+    "VampPrior",
 ]

@@ -4,12 +4,13 @@ from vaekit.distributions.autoregressive import Autoregressive
 from vaekit.distributions.bernoulli import Bernoulli, ContinuousBernoulli
 from vaekit.distributions.codes import Discrete, Quantised, UniformCodes
 from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankOnePrecisionNormal
+from vaekit.distributions.flow import Flow
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
-from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
+from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension, product
 from vaekit.distributions.one_hot import OneHot, RelaxedOneHot
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
-from vaekit.distributions.repeated import Repeated
+from vaekit.distributions.uniform import UnitUniform
 
 __all__ = [
     "Autoregressive",
@@ -20,6 +21,7 @@ __all__ = [
     "DiagonalNormal",
     "Discrete",
     "DiscretisedLogistic",
+    "Flow",
     "Laplace",
     "Lean",
     "LowRankNormal",
@@ -31,10 +33,11 @@ __all__ = [
     "Quantised",
     "RankOnePrecisionNormal",
     "RelaxedOneHot",
-    "Repeated",
     "StandardNormal",
     "UniformCodes",
+    "UnitUniform",
     "detached",
     "kl_per_dimension",
+    "product",
     "sum_event",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -39,11 +40,18 @@ class Autoregressive(Lean):
         self.context = context
         self.lead = lead
         self.like = like
+        self.repeated: torch.Size | None = None
 
     @property
     def shape(self) -> torch.Size:
         """(*batch, *event)."""
-        return self.lead + self.event
+        return (self.lead if self.repeated is None else self.repeated) + self.event
+
+    def expand(self, batch_shape: SampleShape, _instance: object = None) -> Autoregressive:
+        """The same distribution, repeated along batch axes: its density is computed once."""
+        repeated = copy.copy(self)
+        repeated.repeated = torch.Size(batch_shape)
+        return repeated
 
     def logits(self, value: Tensor) -> Tensor:
         """Logits of every position given the ones before it, (*lead, *event, K)."""
@@ -53,7 +61,8 @@ class Autoregressive(Lean):
         """(*sample, *batch), nats."""
         table = self.logits(value).log_softmax(-1)
         picked = table.gather(-1, value.long().unsqueeze(-1)).squeeze(-1)
-        return sum_event(picked, self.event_dims)
+        found = sum_event(picked, self.event_dims)
+        return found if self.repeated is None else found.expand(self.repeated)
 
     @torch.no_grad()
     def sample(self, sample_shape: SampleShape = ()) -> Tensor:

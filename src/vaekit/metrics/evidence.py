@@ -142,7 +142,7 @@ def elbo(
                 estimators[name] = how
     distortion = torch.cat(distortions)
     parts = {name: torch.cat(values) for name, values in rates.items()}
-    rate = torch.stack([torch.zeros_like(distortion), *parts.values()]).sum(0)
+    rate = sum(parts.values(), start=torch.zeros_like(distortion))  # without latents there is none
     return Elbo(
         *mean_and_error(-distortion - rate),
         *mean_and_error(distortion),
@@ -178,8 +178,14 @@ def _weights(model: Model, batch: Batch, draws: int) -> Tensor:
     return log_weight(with_samples(model(batch, draws))).double()
 
 
+def draws_of(model: Model, samples: int) -> int:
+    """Draws per datum that are worth making: without latents the likelihood is exact, and one is all."""
+    return samples if model.names or samples < 1 else 1
+
+
 def _estimate(model: Model, batch: Batch, samples: int, chunk: int | None, rows: int | None) -> _Estimate:
     """Streaming log-sum-exp of w and w^2 over chunks of draws."""
+    samples = draws_of(model, samples)
     rows, chunk = fitting(batch, samples, chunk, rows)
     keep_freed_memory()
     means, sizes = [], []
@@ -227,9 +233,9 @@ def nll(
 ) -> Nll:
     """-log p(x) by importance sampling from the posterior, mean over data of -log 1/K sum_k w_k.
 
-    log w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q(z|x): exactly K draws of every datum, whatever the chunk.
+    A model without latents has an exact likelihood: K is 1 then, whatever was asked for.
 
-    A model without latents has its likelihood exactly: it is evaluated once.
+    log w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q(z|x): exactly K draws of every datum, whatever the chunk.
 
     Args:
         model: on any device; its mode and the global random stream are left as they were.
@@ -247,8 +253,7 @@ def nll(
     References:
         Importance Weighted Autoencoders. Burda, Grosse, Salakhutdinov, 2016, arXiv 1509.00519.
     """
-    means, sizes, done = [], [], 0
-    samples = samples if model.names else 1
+    means, sizes, done, samples = [], [], 0, draws_of(model, samples)
     with evaluating(model, seed):
         for batch, total in loaded(data, model, seed=seed, limit=limit):
             rows, _ = fitting(batch, samples, chunk, batch_size)
@@ -261,8 +266,10 @@ def nll(
                     progress(done, total)
     values, ess = torch.cat(means), torch.cat(sizes)
     mean, se = mean_and_error(-values)
-    unknown = torch.full_like(ess, math.nan if model.names else 0.0)
-    variance = (samples / ess - 1).clamp_min(0) / (samples - 1) if samples > 1 else unknown
+    unknown = math.nan if model.names else 0.0
+    variance = (
+        (samples / ess - 1).clamp_min(0) / (samples - 1) if samples > 1 else torch.full_like(ess, unknown)
+    )
     return Nll(
         nll=mean,
         se=se,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaekit.distributions import PointMass, Repeated
+from vaekit.distributions import PointMass
 from vaekit.errors import UnsupportedError
 from vaekit.models.draws import context_of, draw_prior, reject_branches
 from vaekit.models.model import Model
@@ -34,7 +34,7 @@ class Explicit(Model):
         p = self.likelihood(*context_of(batch))
         if samples is None:
             return Trace(batch, {}, {"x": Observed(x, p)})
-        repeated = Repeated(p, (samples, len(x)))
+        repeated = p.expand(torch.Size((samples, len(x))))
         return Trace(batch, {}, {"x": Observed(x, repeated)}, ("sample", "batch"))
 
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:

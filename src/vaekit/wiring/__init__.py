@@ -21,10 +21,12 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, halving, passes, two_players
+from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rising, two_players
+from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
     "BURDA",
+    "AggregateName",
     "CodeArchitecture",
     "Dense",
     "LikelihoodName",
@@ -42,6 +44,7 @@ __all__ = [
     "gaussian_vae",
     "halving",
     "likelihood_for",
+    "make_aggregate",
     "make_likelihood",
     "make_posterior",
     "make_prior",
@@ -49,6 +52,7 @@ __all__ = [
     "network_from",
     "passes",
     "prior_stage",
+    "rising",
     "two_level_codes",
     "two_players",
     "unconditional",
