@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "beta_tcvae": {"latents": 3, "hidden": (8,)},
     "beta_vae": {"latents": 3, "hidden": (8,)},
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
+    "code_prior": {"width": 8, "blocks": 2, "attention": 1, "heads": 2},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
     "cvae_gan": {"latents": 3, "hidden": (8, 7), "means": 0.1, "centres": 0.2},
     "dip_vae": {"latents": 3, "hidden": (8,)},
@@ -32,6 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "factor_vae": {"latents": 3, "hidden": (8,), "critic": (6, 5)},
     "flow_density": {"transforms": 2, "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
+    "gumbel_vae": {"latents": 3, "classes": 4, "hidden": (8,)},
     "hvae": {"components": 5, "warmup": 10, "latents": (3, 2), "hidden": (8,)},
     "info_vae": {"alpha": 0.5, "lambda_mmd": 20.0, "latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
@@ -47,6 +49,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "vae": {"latents": 3, "hidden": (8,)},
     "vae_gan": {"latents": 3, "hidden": (8, 7), "gamma": 0.1},
     "vamp_vae": {"components": 5, "warmup": 10, "latents": 3, "hidden": (8,)},
+    "vq_vae": {"codes": 8, "dims": 3, "hidden": (8,)},
+    "vq_vae2": {"codes": 8, "dims": 3, "hidden": (4, 6)},
     "wae_mmd": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""

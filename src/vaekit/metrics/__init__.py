@@ -2,6 +2,7 @@
 
 from vaekit.metrics.ais import Ais, Bdmc, ais, annealed_weights, bdmc
 from vaekit.metrics.annealing import Annealing, sigmoid_schedule
+from vaekit.metrics.codes import CodeUse, code_use, perplexity
 from vaekit.metrics.dependence import (
     Dependence,
     GaussianTotalCorrelation,
@@ -18,6 +19,7 @@ __all__ = [
     "Ais",
     "Annealing",
     "Bdmc",
+    "CodeUse",
     "Dependence",
     "Distance",
     "Elbo",
@@ -30,6 +32,7 @@ __all__ = [
     "ais",
     "annealed_weights",
     "bdmc",
+    "code_use",
     "elbo",
     "energy_distance",
     "evaluate",
@@ -39,6 +42,7 @@ __all__ = [
     "log_evidence",
     "mutual_information",
     "nll",
+    "perplexity",
     "prior_match",
     "sigmoid_schedule",
     "total_correlation",

@@ -1,5 +1,6 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
+from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
 from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
@@ -38,6 +39,7 @@ __all__ = [
     "BURDA",
     "AggregateName",
     "Arena",
+    "CodeArchitecture",
     "Dense",
     "GameArchitecture",
     "LikelihoodName",
@@ -47,6 +49,8 @@ __all__ = [
     "arena",
     "balance",
     "bound_players",
+    "code_networks",
+    "codebook_terms",
     "conditions",
     "decoder_of",
     "draws",
@@ -65,8 +69,10 @@ __all__ = [
     "make_rate",
     "network_from",
     "passes",
+    "prior_stage",
     "rising",
     "rmsprop",
+    "two_level_codes",
     "two_players",
     "unconditional",
 ]
