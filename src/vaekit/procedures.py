@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
+from vaekit.checks import whole
 from vaekit.models import Model
 from vaekit.objective import Judged, Objective
 from vaekit.schedules import Schedule
@@ -28,7 +29,11 @@ class Player:
         moves: the modules (or parameters) that this player owns; what is shared counts once.
         objective: what it minimises.
         optimizer: makes the optimiser from the parameters, such as `lambda p: torch.optim.Adam(p, 1e-3)`.
-        pace: a schedule that multiplies the optimiser's learning rates, if any.
+        pace: a schedule that multiplies the optimiser's learning rates, if any. While it is zero the player
+            rests: no gradient is taken for it, and its optimiser stands still.
+        times: moves in one step; more than one where play alternates, such as a critic that stays ahead.
+        observes: whether its objective looks at the likelihood. Where it does not and play alternates, the
+            model need not decode for it.
         guard: says at every step whether this player moves at all, if it does not always. It is asked after
             all gradients of the step are there, and answered on the device: nothing waits for it. A step
             that is not made leaves no trace in the optimiser either; see `move`.
@@ -44,6 +49,8 @@ class Player:
         objective: Objective,
         optimizer: MakeOptimizer,
         pace: Schedule | None = None,
+        times: int = 1,
+        observes: bool = True,
         guard: Guard | None = None,
     ) -> None:
         found: dict[int, nn.Parameter] = {}
@@ -60,9 +67,21 @@ class Player:
         self.objective = objective
         self.optimizer = optimizer(self.parameters)
         # its value is read at every step by the optimiser's host: on the CPU that waits for no device
+        # (a sketch on the device "meta" has no values to bring there)
         self.pace = pace if pace is None or pace.step.is_meta else pace.cpu()
+        self.times = whole("times", times)
+        self.observes = observes
         self.guard = guard
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
+
+    def ready(self) -> bool:
+        """Set the learning rates of this step; whether the player moves in it, or rests."""
+        if self.pace is None:
+            return True
+        factor = float(self.pace())
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        return factor != 0
 
     def move(self, clip: float | None, values: Mapping[str, Tensor]) -> None:
         """Step along the gradients that are there, and clear them.
@@ -78,10 +97,6 @@ class Player:
         """
         if clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, clip)
-        if self.pace is not None:
-            factor = float(self.pace())
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * factor
         if self.guard is None:
             self.optimizer.step()
         else:
@@ -122,7 +137,8 @@ class Procedure(ABC):
 
     Args:
         model: makes the traces.
-        players: who moves.
+        players: who moves. Those that were given the same objective, to rest at different times, are judged
+            together where they share a trace: it is evaluated once, and sends one gradient to all of them.
         samples: draws per datum; None for one draw without a sample axis.
         branches: further passes that the objectives judge.
     """
@@ -148,6 +164,10 @@ class Procedure(ABC):
                 if hasattr(module, "after_step"):
                     parts[id(module)] = module
         self._after = list(parts.values())
+        groups: dict[int, list[Player]] = {}
+        for player in self.players:
+            groups.setdefault(id(player.objective), []).append(player)
+        self._groups = list(groups.values())
         owned = {id(p) for p in self.players[0].parameters}
         roots = (model, *(player.objective for player in players))
         # one player who owns all that can move: nothing to keep apart, and naming the inputs takes time
@@ -156,10 +176,16 @@ class Procedure(ABC):
         )
 
     @property
+    def coupled(self) -> list[str]:
+        """What makes a datum's loss depend on the others in its batch: terms, parts of the model."""
+        parts = [type(m).__name__ for m in self.model.modules() if getattr(m, "couples_batch", False)]
+        terms = {name: None for player in self.players for name in player.objective.coupled}  # each once
+        return [*(f"the model's {part}" for part in parts), *(f"the term {name!r}" for name in terms)]
+
+    @property
     def couples_batch(self) -> bool:
         """Whether a datum's loss depends on the others in its batch."""
-        modules = any(getattr(module, "couples_batch", False) for module in self.model.modules())
-        return modules or any(player.objective.couples_batch for player in self.players)
+        return bool(self.coupled)
 
     def step(self, batches: Sequence[Batch], manner: Manner = Manner()) -> dict[str, Tensor]:
         """One update of every player from one batch, given whole or in pieces that are accumulated.
@@ -172,25 +198,42 @@ class Procedure(ABC):
             Named values, detached, on the model's device: nothing here waits for the device.
         """
         values = self._play(batches, manner)
-        for module in self._after:
-            module.after_step()  # type: ignore[operator]  # found by its name in the constructor
+        self.after_step()
         return values
 
-    def trace(self, batch: Batch, manner: Manner) -> Trace:
-        """One forward pass as this procedure wants it."""
+    def after_step(self) -> None:
+        """Move on what is no gradient: schedules, running averages, codebooks."""
+        for module in self._after:
+            module.after_step()  # type: ignore[operator]  # found by its name in the constructor
+
+    def trace(self, batch: Batch, manner: Manner, observes: bool = True) -> Trace:
+        """One forward pass as this procedure wants it, or its latents alone."""
         with manner.autocast():
+            if not observes:
+                return self.model.infer(batch, self.samples, self.branches)
             return self.model(batch, self.samples, self.branches)  # type: ignore[no-any-return]  # nn.Module
 
     def judge(self, player: Player, trace: Trace, share: float, keep: bool) -> dict[str, Tensor]:
         """Add the gradient of a player's objective to this player's parameters, and to no other."""
-        judged: Judged = player.objective(trace)
+        return self._judge([player], [player], trace, share, keep)
+
+    def _judge(
+        self, players: Sequence[Player], moving: Sequence[Player], trace: Trace, share: float, keep: bool
+    ) -> dict[str, Tensor]:
+        """The objective that some players share: its gradient for those who move, its values for all."""
+        with nullcontext() if moving else torch.no_grad():
+            judged: Judged = players[0].objective(trace)
         total, values = judged
-        loss = total if share == 1 else total * share
-        loss.backward(inputs=None if self._whole else player.parameters, retain_graph=keep)
+        if moving:
+            loss = total if share == 1 else total * share
+            inputs = None if self._whole else [p for player in moving for p in player.parameters]
+            loss.backward(inputs=inputs, retain_graph=keep)
         values["loss"] = total.detach()
         if share != 1:
             values = {name: value * share for name, value in values.items()}
-        return self.labelled(player, values)
+        if len(players) == 1:
+            return self.labelled(players[0], values)
+        return {k: v for player in players for k, v in self.labelled(player, values).items()}
 
     def labelled(self, player: Player, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Named values of one player among several carry its name: "critic/loss"."""
@@ -214,28 +257,82 @@ def _add(totals: dict[str, Tensor], values: dict[str, Tensor]) -> None:
 
 
 class Simultaneous(Procedure):
-    """One trace, all gradients at that point, then all moves."""
+    """One trace, all gradients at that point, then all moves.
+
+    Raises:
+        ValueError: if two players own one parameter, whose gradient would be the sum of both, or if one is to
+            move several times.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        players: Sequence[Player],
+        samples: int | None = None,
+        branches: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model, players, samples, branches)
+        owner: dict[int, str] = {}
+        for player in self.players:
+            for parameter in player.parameters:
+                if (other := owner.setdefault(id(parameter), player.name)) != player.name:
+                    raise ValueError(
+                        f"players {other!r} and {player.name!r} both own a parameter of shape "
+                        f"{tuple(parameter.shape)}; expected one owner where all move at once: sum their "
+                        "objectives, or take Alternating"
+                    )
+            if player.times != 1:
+                raise ValueError(
+                    f"player {player.name!r} has `times` {player.times}; expected 1 where all move at once: "
+                    "take Alternating"
+                )
 
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
+        awake = [player for player in self.players if player.ready()]
         for batch, share in zip(batches, _shares(batches), strict=True):
             trace = self.trace(batch, manner)
-            for player in self.players:
-                keep = player is not self.players[-1]
-                _add(totals, self.judge(player, trace, share, keep))
+            for group in self._groups:
+                keep = group is not self._groups[-1]
+                moving = [player for player in group if player in awake]
+                _add(totals, self._judge(group, moving, trace, share, keep))
             del trace  # its tensors go back before the next piece, or the optimiser, asks for memory
-        for player in self.players:
+        for player in awake:
             player.move(manner.clip, totals)
         return totals
 
 
 class Alternating(Procedure):
-    """A fresh trace for every player, who moves before the next one looks."""
+    """One player after the other: each moves, as often as it wants, before the next one looks.
+
+    A player looks at a fresh trace where the last one has become stale, because who moved since owns a part
+    of the model. Where only critics have moved, the pass would come out the same but for its noise: it is
+    judged again, if the batch is whole.
+    """
 
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
+        inside = {id(parameter) for parameter in self.model.parameters()}
+        kept: Trace | None = None
         for player in self.players:
-            for batch, share in zip(batches, _shares(batches), strict=True):
-                _add(totals, self.judge(player, self.trace(batch, manner), share, False))
-            player.move(manner.clip, totals)
+            moves = player.ready()
+            touched = moves and any(id(parameter) in inside for parameter in player.parameters)
+            stale = touched or len(batches) > 1
+            for _ in range(player.times if moves else 1):
+                values: dict[str, Tensor] = {}
+                for batch, share in zip(batches, _shares(batches), strict=True):
+                    if kept is None or (player.observes and not kept.observed):
+                        trace = self.trace(batch, manner, player.observes)
+                    else:
+                        trace = kept
+                    _add(values, self._judge([player], [player] if moves else [], trace, share, False))
+                if moves:
+                    player.move(manner.clip, totals | values)
+                # what terms share of a trace does not outlive a move
+                kept = None if stale else _renewed(trace)
+            totals |= values
         return totals
+
+
+def _renewed(trace: Trace) -> Trace:
+    return replace(trace, branches={name: _renewed(branch) for name, branch in trace.branches.items()})

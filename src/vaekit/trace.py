@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,8 +54,8 @@ class Trace:
         axes: names of the leading axes of latent values: ("batch",) or ("sample", "batch").
         branches: further passes that were asked for by name, such as "prior", where the latents are drawn
             from their prior instead of their posterior.
-        shared: what terms worked out of this pass and share, such as a critic's judgement of it. A trace that
-            is cut or repeated (`dataclasses.replace`) starts without.
+        shared: what several terms work out on this pass and share, see `terms.once`. A trace that is made
+            from this one by `dataclasses.replace` starts with nothing shared.
     """
 
     batch: Batch
@@ -62,4 +63,4 @@ class Trace:
     observed: dict[str, Observed]
     axes: tuple[str, ...] = ("batch",)
     branches: dict[str, Trace] = field(default_factory=dict)
-    shared: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    shared: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

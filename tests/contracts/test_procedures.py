@@ -12,7 +12,9 @@ from vaekit.networks import MLP
 from vaekit.objective import Objective, elbo
 from vaekit.procedures import Alternating, Manner, Player, Simultaneous
 from vaekit.schedules import Cyclical, Linear, Schedule, Steps
+from vaekit.system import System
 from vaekit.terms import Capacity, Distortion, Rate
+from vaekit.trace import Trace
 
 
 def network(*inputs):
@@ -150,6 +152,101 @@ def test_alternating_by_hand():
     torch.testing.assert_close(float(values["b/loss"]), 2.4)
 
 
+class Game(nn.Module):
+    """A model of one number a, and a critic of one number w outside of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(2.0).double())
+        self.passes = self.inferred = 0
+
+    def forward(self, batch, samples=None, branches=()):
+        self.passes += 1
+        return Trace(batch, {}, {"x": (self.a * batch["x"]).mean()})
+
+    def infer(self, batch, samples=None, branches=()):
+        self.inferred += 1
+        return Trace(batch, {"z": (self.a * batch["x"]).mean()}, {})
+
+
+class Weighed(nn.Module):
+    """w times what the trace holds, and w squared."""
+
+    def __init__(self, w, sign):
+        super().__init__()
+        self.w, self.sign = w, sign
+
+    def forward(self, trace):
+        seen = trace.observed.get("x", trace.latents.get("z"))
+        return self.sign * self.w * seen + 0.5 * self.w.square()
+
+
+def game(order, sizes=(3,), **critic):
+    made, w = Game(), nn.Parameter(torch.tensor(1.0).double())
+    players = {
+        "critic": Player("critic", [w], Objective({"value": (1.0, Weighed(w, -1.0))}), sgd(0.5), **critic),
+        "model": Player("model", [made.a], Objective({"value": (1.0, Weighed(w, 1.0))}), sgd(0.5)),
+    }
+    played = Alternating(made, [players[name] for name in order])
+    played.step([{"x": torch.ones(n).double()} for n in sizes])
+    return made, w
+
+
+def test_a_pass_is_judged_again_where_only_a_critic_has_moved():
+    """w <- w - 0.5 (w - a) = 1.5, then a <- a - 0.5 w = 1.25: one pass, judged with the moved critic."""
+    made, w = game(("critic", "model"))
+    assert (made.passes, made.inferred) == (1, 0)
+    torch.testing.assert_close(w.item(), 1.5)
+    torch.testing.assert_close(made.a.item(), 1.25)
+
+
+def test_a_pass_is_stale_once_the_model_has_moved():
+    """a <- 2 - 0.5 = 1.5, then w <- w - 0.5 (w - a) = 1.25."""
+    made, w = game(("model", "critic"))
+    assert made.passes == 2
+    torch.testing.assert_close(made.a.item(), 1.5)
+    torch.testing.assert_close(w.item(), 1.25)
+
+
+def test_a_player_moves_as_often_as_it_wants():
+    """w: 1, 1.5, 1.75, 1.875, on one pass."""
+    made, w = game(("critic", "model"), times=3)
+    assert made.passes == 1
+    torch.testing.assert_close(w.item(), 1.875)
+    torch.testing.assert_close(made.a.item(), 2 - 0.5 * 1.875)
+
+
+def test_nothing_is_decoded_for_who_does_not_look_at_it():
+    made, w = game(("model", "critic"), observes=False)
+    assert (made.passes, made.inferred) == (1, 1)
+    torch.testing.assert_close(w.item(), 1.25)
+    made, _ = game(("critic", "model"), observes=False)  # and a pass without it is no pass for the others
+    assert (made.passes, made.inferred) == (1, 1)
+
+
+def test_pieces_are_not_kept():
+    """Holding the graphs of all pieces would undo what cutting the batch is for."""
+    made, w = game(("critic", "model"), sizes=(1, 2), times=3)
+    assert made.passes == 2 * 4
+    torch.testing.assert_close(w.item(), 1.875)
+    torch.testing.assert_close(made.a.item(), 2 - 0.5 * 1.875)
+
+
+def test_one_parameter_has_one_owner_where_all_move_at_once():
+    made = model()
+    players = [
+        Player("vae", [made], elbo(), sgd()),
+        Player("encoder", [made.posteriors], elbo(), sgd()),
+    ]
+    with pytest.raises(ValueError, match=r"'vae' and 'encoder' both own a parameter .* or take Alternating"):
+        Simultaneous(made, players)
+    Alternating(made, players).step([{"x": bits()}])
+    with pytest.raises(ValueError, match="'vae' has `times` 2; expected 1 where all move at once"):
+        Simultaneous(made, [Player("vae", [made], elbo(), sgd(), times=2)])
+    with pytest.raises(ValueError, match="`times` is 0; expected at least 1"):
+        Player("vae", [made], elbo(), sgd(), times=0)
+
+
 @pytest.mark.parametrize("procedure", [Simultaneous, Alternating])
 @pytest.mark.parametrize("sizes", [(4, 4), (5, 3), (6, 1, 1)])
 def test_pieces_are_the_whole_batch(procedure, sizes):
@@ -218,6 +315,73 @@ def test_pace_multiplies_the_learning_rate():
         strict=True,
     ):
         torch.testing.assert_close(new, old - 0.05 * g)
+
+
+class Judge(Objective):
+    """Counts how often it is asked."""
+
+    def __init__(self, terms):
+        super().__init__(terms)
+        self.asked = 0
+
+    def forward(self, trace):
+        self.asked += 1
+        return super().forward(trace)
+
+
+def resting(made, procedure, objective):
+    """The encoder moves in the first step alone, the decoder from the second on."""
+    paces = [Steps([1.0, 0.0], [1]), Steps([0.0, 1.0], [1])]
+    players = [
+        Player("encoder", [made.posteriors], objective, lambda p: torch.optim.Adam(p, 0.1), paces[0]),
+        Player("decoder", [made.likelihood], objective, lambda p: torch.optim.Adam(p, 0.1), paces[1]),
+    ]
+    return procedure(made, players)
+
+
+@pytest.mark.parametrize("procedure", [Simultaneous, Alternating])
+def test_a_player_whose_pace_is_zero_rests(procedure):
+    made = quiet()
+    played = resting(made, procedure, elbo())
+    encoder, decoder = played.players
+    for resting_one, moving in ((decoder, encoder), (encoder, decoder)):
+        before = {id(p): p.detach().clone() for player in played.players for p in player.parameters}
+        moments = str(resting_one.optimizer.state_dict()["state"])
+        values = played.step([{"x": piece} for piece in bits().chunk(2)])
+        assert all(torch.equal(p, before[id(p)]) for p in resting_one.parameters)
+        assert all(p.grad is None for p in resting_one.parameters)
+        assert str(resting_one.optimizer.state_dict()["state"]) == moments  # its optimiser stands still
+        assert all(not torch.equal(p, before[id(p)]) for p in moving.parameters)
+        assert {"encoder/loss", "decoder/loss"} <= set(values)  # the record has no holes
+    torch.testing.assert_close(values["encoder/loss"], values["encoder/distortion"] + values["encoder/rate"])
+
+
+def test_a_shared_objective_is_judged_once_and_moves_all_who_are_awake():
+    terms = {"distortion": (1.0, Distortion()), "rate": (1.0, Rate())}
+    together, alone = quiet(), quiet()
+    shared = Judge(terms)
+    players = [
+        Player(n, [getattr(together, n)], shared, sgd()) for n in ("posteriors", "likelihood", "priors")
+    ]
+    values = Simultaneous(together, players).step([{"x": bits()}])
+    assert shared.asked == 1
+    one = Simultaneous(alone, [Player("vae", [alone], elbo(), sgd())]).step([{"x": bits()}])
+    for key, value in state(alone).items():
+        torch.testing.assert_close(state(together)[key], value)
+    assert all(torch.equal(values[f"{player.name}/{key}"], one[key]) for player in players for key in one)
+    made = quiet()
+    before = state(made)
+    resting(made, Simultaneous, Judge(terms)).step([{"x": bits()}])
+    same = {key.split(".")[0] for key, value in state(made).items() if torch.equal(value, before[key])}
+    assert same == {"likelihood", "priors"}
+
+
+def test_what_players_share_is_saved_once():
+    made, pace = quiet(), Steps([1.0], [])
+    objective = elbo(Linear(0.0, 1.0, 10))
+    players = [Player(n, [getattr(made, n)], objective, sgd(), pace) for n in ("posteriors", "likelihood")]
+    system = System(made, Simultaneous(made, players))
+    assert list(system.modules()) == ["model", "posteriors.objective", "posteriors.pace"]
 
 
 class Counter(nn.Module):
@@ -292,9 +456,16 @@ def test_shared_parameters_count_once():
 def test_samples_and_branches_reach_the_model():
     made = model()
     player = Player("vae", [made], elbo(), sgd())
-    trace = Simultaneous(made, [player], samples=3, branches=("prior",)).trace({"x": bits()}, Manner())
+    played = Simultaneous(made, [player], samples=3, branches=("prior", "draws"))
+    trace = played.trace({"x": bits()}, Manner())
     assert trace.latents["z"].value.shape == (3, 8, 2)
-    assert set(trace.branches) == {"prior"}
+    assert set(trace.branches) == {"prior", "draws"}
+    assert trace.branches["prior"].latents["z"].value.shape == (3, 8, 2)
+    assert trace.branches["draws"].latents["z"].value.shape == (3, 8, 2)
+    assert not trace.branches["draws"].observed
+    inferred = played.trace({"x": bits()}, Manner(), observes=False)
+    assert inferred.axes == ("sample", "batch")
+    assert not inferred.observed
 
 
 def test_coupling_is_known():

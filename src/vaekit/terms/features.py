@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from vaekit.errors import UnsupportedError
 from vaekit.networks.critics import Sight
-from vaekit.terms.parts import Term
+from vaekit.terms.parts import Term, once
 from vaekit.trace import Trace
 
 Role = Literal["data", "rebuilt", "drawn"]
@@ -49,22 +49,21 @@ class Look:
         Raises:
             UnsupportedError: if there are several reconstructions of a datum.
         """
-        found: dict[Role, Sight] | None = trace.shared.get(self)
-        if found is None:
-            if trace.axes != ("batch",):
-                raise UnsupportedError(
-                    "a critic looks at one reconstruction of every datum; the trace has the axes "
-                    f"{trace.axes}: give the procedure no `samples`"
-                )
-            parts: dict[Role, Tensor] = {"data": trace.batch["x"], "rebuilt": trace.observed["x"].p.mean}
-            if "prior" in trace.branches:
-                parts["drawn"] = trace.branches["prior"].observed["x"].p.mean
-            features, logits = self.critic(torch.cat(list(parts.values())))
-            rows = len(parts["data"])
-            pieces = zip(features.split(rows), logits.split(rows), strict=True)
-            found = {role: Sight(*piece) for role, piece in zip(parts, pieces, strict=True)}
-            trace.shared[self] = found
-        return found
+        return once(trace, self, self._judge)
+
+    def _judge(self, trace: Trace) -> dict[Role, Sight]:
+        if trace.axes != ("batch",):
+            raise UnsupportedError(
+                f"a critic looks at one reconstruction of every datum; the trace has the axes {trace.axes}: "
+                "give the procedure no `samples`"
+            )
+        parts: dict[Role, Tensor] = {"data": trace.batch["x"], "rebuilt": trace.observed["x"].p.mean}
+        if "prior" in trace.branches:
+            parts["drawn"] = trace.branches["prior"].observed["x"].p.mean
+        features, logits = self.critic(torch.cat(list(parts.values())))
+        rows = len(parts["data"])
+        pieces = zip(features.split(rows), logits.split(rows), strict=True)
+        return {role: Sight(*piece) for role, piece in zip(parts, pieces, strict=True)}
 
 
 class Owned(nn.Module):
@@ -142,18 +141,6 @@ class FeatureError:
         """(batch,)."""
         seen = self.look(trace)
         return 0.5 * (seen["data"].features - seen["rebuilt"].features).square().sum(-1)
-
-
-class PointError:
-    """1/2 |x - xt|^2 with xt the mean of p(x|z), one value per datum.
-
-    Up to the constant D/2 ln 2pi, -log N(x; xt, I).
-    """
-
-    def __call__(self, trace: Trace) -> Tensor:
-        """(batch,)."""
-        observed = trace.observed["x"]
-        return 0.5 * (observed.value - observed.p.mean).flatten(1).square().sum(-1)
 
 
 class LabelError:

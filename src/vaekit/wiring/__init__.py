@@ -21,10 +21,12 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rmsprop, two_players
+from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rising, rmsprop, two_players
+from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
     "BURDA",
+    "AggregateName",
     "Arena",
     "Dense",
     "GameArchitecture",
@@ -45,12 +47,14 @@ __all__ = [
     "halving",
     "labelled",
     "likelihood_for",
+    "make_aggregate",
     "make_likelihood",
     "make_posterior",
     "make_prior",
     "make_rate",
     "network_from",
     "passes",
+    "rising",
     "rmsprop",
     "two_players",
     "unconditional",
