@@ -31,12 +31,12 @@ class Player:
         optimizer: makes the optimiser from the parameters, such as `lambda p: torch.optim.Adam(p, 1e-3)`.
         pace: a schedule that multiplies the optimiser's learning rates, if any. While it is zero the player
             rests: no gradient is taken for it, and its optimiser stands still.
-        times: moves in one step; more than one where play alternates, such as a critic that stays ahead.
-        observes: whether its objective looks at the likelihood. Where it does not and play alternates, the
-            model need not decode for it.
         guard: says at every step whether this player moves at all, if it does not always. It is asked after
             all gradients of the step are there, and answered on the device: nothing waits for it. A step
             that is not made leaves no trace in the optimiser either; see `move`.
+        times: moves in one step; more than one where play alternates, such as a critic that stays ahead.
+        observes: whether its objective looks at the likelihood. Where it does not and play alternates, the
+            model need not decode for it.
 
     Raises:
         ValueError: if there is nothing to move.
@@ -49,9 +49,9 @@ class Player:
         objective: Objective,
         optimizer: MakeOptimizer,
         pace: Schedule | None = None,
+        guard: Guard | None = None,
         times: int = 1,
         observes: bool = True,
-        guard: Guard | None = None,
     ) -> None:
         found: dict[int, nn.Parameter] = {}
         for part in moves:
@@ -69,9 +69,9 @@ class Player:
         # its value is read at every step by the optimiser's host: on the CPU that waits for no device
         # (a sketch on the device "meta" has no values to bring there)
         self.pace = pace if pace is None or pace.step.is_meta else pace.cpu()
+        self.guard = guard
         self.times = whole("times", times)
         self.observes = observes
-        self.guard = guard
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
     def ready(self) -> bool:
@@ -178,7 +178,8 @@ class Procedure(ABC):
     @property
     def coupled(self) -> list[str]:
         """What makes a datum's loss depend on the others in its batch: terms, parts of the model."""
-        parts = [type(m).__name__ for m in self.model.modules() if getattr(m, "couples_batch", False)]
+        coupling = (m for m in self.model.modules() if getattr(m, "couples_batch", False))
+        parts = {type(module).__name__: None for module in coupling}
         terms = {name: None for player in self.players for name in player.objective.coupled}  # each once
         return [*(f"the model's {part}" for part in parts), *(f"the term {name!r}" for name in terms)]
 

@@ -157,9 +157,7 @@ def test_normalisation_resumes_bit_for_bit(tmp_path):
 
 
 def test_a_game_that_couples_its_batch_is_refused_in_pieces(labelled, tmp_path):
-    with pytest.raises(
-        UnsupportedError, match="`accumulate` is 2, but the term 'means', the term 'centres' couple"
-    ):
+    with pytest.raises(UnsupportedError, match="`accumulate` is 2, but the term 'means'"):
         vaekit.train("cvae_gan", labelled, out=tmp_path / "run", epochs=1, accumulate=2, **GAMES["cvae_gan"])
     vaekit.train("vae_gan", plain(labelled), out=tmp_path / "run", epochs=1, accumulate=2, **GAMES["vae_gan"])
 

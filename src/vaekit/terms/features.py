@@ -49,13 +49,13 @@ class Look:
         Raises:
             UnsupportedError: if there are several reconstructions of a datum.
         """
-        return once(trace, self, self._judge)
+        return once(trace, self, self._look)
 
-    def _judge(self, trace: Trace) -> dict[Role, Sight]:
+    def _look(self, trace: Trace) -> dict[Role, Sight]:
         if trace.axes != ("batch",):
             raise UnsupportedError(
-                f"a critic looks at one reconstruction of every datum; the trace has the axes {trace.axes}: "
-                "give the procedure no `samples`"
+                "a critic looks at one reconstruction of every datum; the trace has the axes "
+                f"{trace.axes}: give the procedure no `samples`"
             )
         parts: dict[Role, Tensor] = {"data": trace.batch["x"], "rebuilt": trace.observed["x"].p.mean}
         if "prior" in trace.branches:

@@ -21,7 +21,17 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rising, rmsprop, two_players
+from vaekit.wiring.players import (
+    adam,
+    bound_players,
+    draws,
+    halving,
+    large_batch,
+    passes,
+    rising,
+    rmsprop,
+    two_players,
+)
 from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
@@ -46,6 +56,7 @@ __all__ = [
     "gaussian_vae",
     "halving",
     "labelled",
+    "large_batch",
     "likelihood_for",
     "make_aggregate",
     "make_likelihood",

@@ -77,6 +77,11 @@ def draws(samples: int) -> int | None:
     return None if whole("samples", samples) == 1 else samples
 
 
+def large_batch(spec: Spec, wanted: int, least: int = 128) -> int:
+    """A paper's large batch; of few data a twentieth, so that an epoch is more than a step, or `least`."""
+    return min(wanted, max(least, spec.size // 20))
+
+
 def rising(warmup: int) -> Weight:
     """A weight that rises from 0 to 1 over so many training steps; 1 throughout where there are none."""
     return Linear(0.0, 1.0, warmup) if whole("warmup", warmup, least=0) else 1.0
