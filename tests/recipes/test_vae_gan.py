@@ -415,6 +415,9 @@ def test_data_that_do_not_fit_are_refused(spec):
         build(spec("unit", context=True))
     with pytest.raises(UnsupportedError, match="fixed layers: leave it out"):
         build(spec("unit", shape=(1, 64, 64)))
+    with pytest.raises(UnsupportedError, match="fixed layers: leave it out"):
+        build(spec("unit", shape=(1, 28, 28)), architecture="conv")
+    assert type(build(spec("unit", shape=(1, 28, 28))).model.likelihood.network).__name__ == "MLP"
 
 
 def test_terms_refuse_names_they_do_not_know_and_several_reconstructions(data):

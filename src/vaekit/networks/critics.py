@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple, final
 from torch import Tensor, nn
 
 from vaekit.networks.axes import Event, checked_image, checked_widths
+from vaekit.networks.batch_norm import BatchNorm
 from vaekit.networks.larsen import SIZES
-from vaekit.networks.normalise import BatchNorm
 
 CriticArchitecture = Literal["mlp", "conv"]
 """mlp: fully connected. conv: convolutions for images of 28, 32 or 64 pixels."""
@@ -115,8 +115,8 @@ def make_critic(
         ]
         return Critic([maps[0], *(nn.Sequential(nn.LeakyReLU(0.2), each) for each in maps[1:])], layer)
 
-    def after(width: int, each: nn.Module) -> nn.Sequential:
-        return nn.Sequential(BatchNorm(width, running=False), nn.ReLU(), each)
+    def after(width: int, each: nn.Module, images: bool = True) -> nn.Sequential:
+        return nn.Sequential(BatchNorm(width, images, running=False), nn.ReLU(), each)
 
     def halve(before: int, width: int) -> nn.Module:
         return nn.Conv2d(before, width, 5, stride=2, padding=2, bias=False)
@@ -128,6 +128,6 @@ def make_critic(
         after(128, halve(128, 256)),
         after(256, halve(256, 256)),
         after(256, dense),
-        after(512, nn.Linear(512, outputs)),
+        after(512, nn.Linear(512, outputs), images=False),
     ]
     return Critic(layers, layer)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.networks.axes import check_call, checked_events, checked_image, flat, fold, joined, shaped, unfold
-from vaekit.networks.normalise import BatchNorm
+from vaekit.networks.batch_norm import BatchNorm
 
 SIZES = (32, 64)
 """Sides of images: that of the paper, and half of it, whose maps have half its sides."""
@@ -48,7 +48,10 @@ class LarsenEncoder(nn.Module):
         channels, side = checked_image("LarsenEncoder", "inputs[0]", self.inputs[0], SIZES)
         layers: list[nn.Module] = []
         for before, after in ((channels, 64), (64, 128), (128, 256)):
-            layers += [nn.Conv2d(before, after, 5, stride=2, padding=2, bias=False), BatchNorm(after)]
+            layers += [
+                nn.Conv2d(before, after, 5, stride=2, padding=2, bias=False),
+                BatchNorm(after, images=True),
+            ]
             layers += [nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
         joint = 256 * (side // 8) ** 2 + sum(map(prod, self.inputs[1:]))
@@ -100,7 +103,7 @@ class LarsenDecoder(nn.Module):
         for before, after in ((256, 256), (256, 128), (128, 32)):
             layers += [
                 nn.ConvTranspose2d(before, after, 5, stride=2, padding=2, output_padding=1, bias=False),
-                BatchNorm(after),
+                BatchNorm(after, images=True),
                 nn.ReLU(),
             ]
         self.convolutions = nn.Sequential(*layers)

@@ -27,7 +27,7 @@ from vaekit.data.spec import Spec
 from vaekit.objective import Objective, Terms
 from vaekit.procedures import Player, Simultaneous
 from vaekit.system import System, recipe
-from vaekit.terms import Rate
+from vaekit.terms import Rate, SquaredError
 from vaekit.terms import features as f
 
 
@@ -68,7 +68,7 @@ def cvae_gan(
     width = wiring.features_of(classifier, spec.shape)
     judged, classed = f.Look(critic), f.Look(classifier)
     matched: Terms = {
-        "pixels": (reconstruction, f.PointError()),
+        "pixels": (0.5 * reconstruction, SquaredError()),
         "critic_features": (reconstruction, f.FeatureError(judged)),
         "class_features": (reconstruction, f.FeatureError(classed)),
     }

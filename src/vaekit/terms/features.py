@@ -143,18 +143,6 @@ class FeatureError:
         return 0.5 * (seen["data"].features - seen["rebuilt"].features).square().sum(-1)
 
 
-class PointError:
-    """1/2 |x - xt|^2 with xt the mean of p(x|z), one value per datum.
-
-    Up to the constant D/2 ln 2pi, -log N(x; xt, I).
-    """
-
-    def __call__(self, trace: Trace) -> Tensor:
-        """(batch,)."""
-        observed = trace.observed["x"]
-        return 0.5 * (observed.value - observed.p.mean).flatten(1).square().sum(-1)
-
-
 class LabelError:
     """-log P(y|x) of a classifier on the data, one value per datum, nats.
 

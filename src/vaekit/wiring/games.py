@@ -24,9 +24,9 @@ from vaekit.wiring.names import make_posterior, make_prior
 from vaekit.wiring.networks import conditions, decoder_of, encoder_of
 
 GameArchitecture = Literal["auto", "mlp", "gated", "conv"]
-"""auto: conv for images of 28, 32 or 64 pixels, mlp for everything else. mlp: fully connected. gated: the
-same with gates, but for the critics. conv: the small pair at 28 pixels, the networks of Larsen et al. 2016 at
-64 and 32."""
+"""auto: conv for images of 32 or 64 pixels, mlp for everything else. mlp: fully connected. gated: the same
+with gates, but for the critics. conv: the small pair at 28 pixels, the networks of Larsen et al. 2016 at 64
+and 32."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def arena(
         )
     event = spec.shape
     side = event[1] if len(event) == 3 and event[1] == event[2] else 0
-    convolutions = architecture == "conv" or (architecture == "auto" and side in (28, *SIZES))
+    convolutions = architecture == "conv" or (architecture == "auto" and side in SIZES)
     if convolutions and side not in (28, *SIZES):
         raise ValueError(
             f"`architecture` is 'conv', which takes images of 28, 32 or 64 pixels; {spec.name!r} has "
