@@ -30,6 +30,12 @@ def adam(learning_rate: float, betas: tuple[float, float] = (0.9, 0.999), eps: f
     return make
 
 
+def rmsprop(learning_rate: float, decay: float = 0.9) -> MakeOptimizer:
+    """RMSProp at a learning rate; `decay` is that of its mean of squares."""
+    number("learning_rate", learning_rate, above=0)
+    return lambda parameters: torch.optim.RMSprop(parameters, lr=learning_rate, alpha=decay)
+
+
 def two_players(
     model: Flat | Chain,
     generator: Objective,
