@@ -19,6 +19,7 @@ LAYERS = [
     ["distributions", "networks"],
     ["conditionals"],
     ["trace", "schedules", "data"],
+    ["parallel"],
     ["models", "terms"],
     ["objective"],
     ["procedures"],

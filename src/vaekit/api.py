@@ -15,6 +15,7 @@ import torch
 from vaekit.checkpoint import pack_system
 from vaekit.data.batch import Splits
 from vaekit.errors import ArgumentError, UserError, arguments_of
+from vaekit.parallel import Team, team_here
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
 from vaekit.system import System
@@ -89,7 +90,8 @@ def train(
     if not 0 <= seed < 2**63:
         raise ArgumentError(f"`seed` is {seed}; expected 0 .. 2^63 - 1")
     splits, source = _load(data, data_options or {})
-    where = pick_device(device)
+    team = team_here(device)
+    where = pick_device(device) if team is None else team.device
     with own_stream(where, seed):
         system = build_system(build, splits.spec, arguments, where)
         size = system.batch_size if batch_size is None else batch_size
@@ -100,16 +102,23 @@ def train(
                 precision=precision, accumulate=accumulate, clip=clip, patience=patience,
                 checkpoint_seconds=checkpoint_seconds,
             )  # fmt: skip
-        path = _free_place(system.call["recipe"], splits.spec.name) if out is None else Path(out)
-        refuse_occupied(path)
-        fit = Fit(system, splits, training, save=lambda *_: None, show=show)
-        tensors, about = pack_system(system)
-        run = Run.create(
-            path, system=system, recipe=build, splits=splits, data=source, training=training, state=tensors,
-            about={**about, "at": vars(Progress()), "seen": 0},
-        )  # fmt: skip
-        run.update(device=str(where))
-        return _finish(run, fit, system, started)
+        fit = Fit(system, splits, training, save=lambda *_: None, show=show, team=team)
+
+        def make() -> Run:
+            path = _free_place(system.call["recipe"], splits.spec.name) if out is None else Path(out)
+            refuse_occupied(path)
+            tensors, about = pack_system(system)
+            run = Run.create(
+                path, system=system, recipe=build, splits=splits, data=source, training=training,
+                state=tensors, about={**about, "at": vars(Progress()), "seen": 0},
+            )  # fmt: skip
+            run.update(device=str(where), processes=1 if team is None else team.size)
+            return run
+
+        if team is None:
+            return _finish(make(), fit, system, started)
+        path = team.once(lambda: make().path)
+        return _finish(Run.open(path, recipe=build, data=splits), fit, system, started)
 
 
 def resume(
@@ -151,16 +160,21 @@ def resume(
         raise UserError(f"{run.path} is damaged: {error}") from error
     run.refuse_oversize()
     splits = run.data()
-    where = pick_device(device)
+    team = team_here(device)
+    where = pick_device(device) if team is None else team.device
     with own_stream(where, training.seed):
         system = build_system(run.recipe, run.spec, run.record["arguments"], where)
-        fit = Fit(system, splits, training, save=lambda *_: None, show=show)
+        fit = Fit(system, splits, training, save=lambda *_: None, show=show, team=team)
         tensors, about = run.state()
         fit.restore(tensors, about, run.metrics(), run.path)
         if epochs is not None and fit.at.epoch < epochs and fit.at.step != training.steps:
             fit.at.done = False
-        run.remove_drafts()
-        run.update(status="running", training=settings)
+
+        def ready() -> None:
+            run.remove_drafts()
+            run.update(status="running", training=settings, processes=1 if team is None else team.size)
+
+        ready() if team is None else team.once(ready)
         return _finish(run, fit, system, started)
 
 
@@ -185,21 +199,30 @@ def _finish(run: Run, fit: Fit, system: System, started: Callable[[Run], None] |
             started(run)
         fit.run()
     except KeyboardInterrupt as stop:
-        _mark(run, "interrupted")
+        _mark(run, "interrupted", fit.team)
         raise Stopped(run.path) from stop
     except BaseException:
-        _mark(run, "failed")
+        _mark(run, "failed", fit.team)
         raise
-    run.save_weights(system.model)
-    run.update(
-        status="finished",
-        seconds=round(fit.at.seconds, 3),
-        best={"epoch": fit.at.best_epoch, "value": fit.at.best_value},
-    )
-    return run
+
+    def close() -> None:
+        run.save_weights(system.model)
+        run.update(
+            status="finished",
+            seconds=round(fit.at.seconds, 3),
+            best={"epoch": fit.at.best_epoch, "value": fit.at.best_value},
+        )
+
+    if fit.team is None:
+        close()
+        return run
+    fit.team.once(close)
+    return run.again()
 
 
-def _mark(run: Run, status: str) -> None:
+def _mark(run: Run, status: str, team: Team | None) -> None:
+    if team is not None and not team.first:
+        return
     # where the disk is what failed, the first error is the one to report
     with contextlib.suppress(UserError):
         run.update(status=status)

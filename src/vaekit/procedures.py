@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from vaekit.models import Model
 from vaekit.objective import Judged, Objective
+from vaekit.parallel.team import Team
 from vaekit.schedules import Schedule
 from vaekit.trace import Batch, Trace
 
@@ -76,10 +77,12 @@ class Manner:
     Args:
         clip: largest gradient norm of each player, or None.
         autocast: context manager for the forward passes (mixed precision).
+        team: the processes that make the step together, if there are several.
     """
 
     clip: float | None = None
     autocast: Callable[[], AbstractContextManager[object]] = field(default=nullcontext)
+    team: Team | None = None
 
 
 class Procedure(ABC):
@@ -110,9 +113,13 @@ class Procedure(ABC):
         parts: dict[int, nn.Module] = {}
         for root in (model, *(player.objective for player in players), *(player.pace for player in players)):
             for module in root.modules() if root is not None else ():
-                if hasattr(module, "after_step"):
-                    parts[id(module)] = module
-        self._after = list(parts.values())
+                parts[id(module)] = module
+        self._after = [module for module in parts.values() if hasattr(module, "after_step")]
+        self._counting = [module for module in parts.values() if hasattr(module, "statistics")]
+        self._coupled: list[object] = [module for module in parts.values() if _couples(module)]
+        for player in players:
+            self._coupled += [term for _, term in player.objective.terms.values() if _couples(term)]
+        self._gathers = any(getattr(term, "gathers", False) for term in self._coupled)
         owned = {id(p) for p in self.players[0].parameters}
         roots = (model, *(player.objective for player in players))
         # one player who owns all that can move: nothing to keep apart, and naming the inputs takes time
@@ -123,8 +130,12 @@ class Procedure(ABC):
     @property
     def couples_batch(self) -> bool:
         """Whether a datum's loss depends on the others in its batch."""
-        modules = any(getattr(module, "couples_batch", False) for module in self.model.modules())
-        return modules or any(player.objective.couples_batch for player in self.players)
+        return bool(self._coupled)
+
+    @property
+    def apart(self) -> list[object]:
+        """What couples the data of a batch and does not say how to gather them over processes."""
+        return [part for part in self._coupled if not getattr(part, "gathers", False)]
 
     def step(self, batches: Sequence[Batch], manner: Manner = Manner()) -> dict[str, Tensor]:
         """One update of every player from one batch, given whole or in pieces that are accumulated.
@@ -137,6 +148,8 @@ class Procedure(ABC):
             Named values, detached, on the model's device: nothing here waits for the device.
         """
         values = self._play(batches, manner)
+        if manner.team is not None:
+            manner.team.total(self._statistics())
         for module in self._after:
             module.after_step()  # type: ignore[operator]  # found by its name in the constructor
         return values
@@ -146,9 +159,40 @@ class Procedure(ABC):
         with manner.autocast():
             return self.model(batch, self.samples, self.branches)  # type: ignore[no-any-return]  # nn.Module
 
+    def look(self, batch: Batch, players: Sequence[Player], manner: Manner) -> tuple[list[Judged], float]:
+        """One pass over a batch, or over this process's share of it.
+
+        Returns:
+            What the players say of it, and the share of the batch that they said it of.
+        """
+        if manner.team is None:
+            trace = self.trace(batch, manner)
+            return [player.objective(trace) for player in players], 1.0
+        with self.shared(batch, manner) as (trace, share):
+            return [player.objective(trace) for player in players], share
+
+    @contextmanager
+    def shared(self, batch: Batch, manner: Manner) -> Iterator[tuple[Trace, float]]:
+        """The pass of this process over its share of a batch, and how large that is; 1, if it is alone."""
+        if manner.team is None:
+            yield self.trace(batch, manner), 1.0
+            return
+        with manner.team.share(batch, self.samples) as share:
+            kept = [] if share.count else [buffer.clone() for buffer in self._statistics()]
+            trace = self.trace(share.batch, manner)
+            yield (
+                replace(trace, whole=share.gather(trace)) if self._gathers else trace,
+                share.count / share.total,
+            )
+            for buffer, former in zip(self._statistics(), kept, strict=False):
+                buffer.copy_(former)  # borrowed rows do not count
+
     def judge(self, player: Player, trace: Trace, share: float, keep: bool) -> dict[str, Tensor]:
         """Add the gradient of a player's objective to this player's parameters, and to no other."""
-        judged: Judged = player.objective(trace)
+        return self.push(player, player.objective(trace), share, keep)
+
+    def push(self, player: Player, judged: Judged, share: float, keep: bool) -> dict[str, Tensor]:
+        """Add the gradient of what a player judged to this player's parameters, and to no other."""
         total, values = judged
         loss = total if share == 1 else total * share
         loss.backward(inputs=None if self._whole else player.parameters, retain_graph=keep)
@@ -163,9 +207,22 @@ class Procedure(ABC):
             return values
         return {f"{player.name}/{name}": value for name, value in values.items()}
 
+    def _statistics(self) -> list[Tensor]:
+        """What modules count over a batch and use in `after_step`: the buffers that they name."""
+        return [getattr(module, name) for module in self._counting for name in module.statistics]  # type: ignore[union-attr]
+
+    def average(self, player: Player, values: dict[str, Tensor], manner: Manner) -> dict[str, Tensor]:
+        """Gradients and named values of the whole batch, from those of this process's share."""
+        return values if manner.team is None else manner.team.average(player.parameters, values)
+
     @abstractmethod
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         """Gradients and moves of one step."""
+
+
+def _couples(part: object) -> bool:
+    # an objective couples what its terms couple, and they are asked themselves
+    return not isinstance(part, Objective) and bool(getattr(part, "couples_batch", False))
 
 
 def _shares(batches: Sequence[Batch]) -> list[float]:
@@ -184,11 +241,12 @@ class Simultaneous(Procedure):
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
         for batch, share in zip(batches, _shares(batches), strict=True):
-            trace = self.trace(batch, manner)
+            judged, mine = self.look(batch, self.players, manner)
             for player in self.players:
-                keep = player is not self.players[-1]
-                _add(totals, self.judge(player, trace, share, keep))
-            del trace  # its tensors go back before the next piece, or the optimiser, asks for memory
+                # what is judged goes before the next piece, or the optimiser, asks for memory
+                _add(totals, self.push(player, judged.pop(0), share * mine, bool(judged)))
+        for number, player in enumerate(self.players):
+            totals |= self.average(player, {} if number else totals, manner)
         for player in self.players:
             player.move(manner.clip)
         return totals
@@ -200,7 +258,10 @@ class Alternating(Procedure):
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
         for player in self.players:
+            values: dict[str, Tensor] = {}
             for batch, share in zip(batches, _shares(batches), strict=True):
-                _add(totals, self.judge(player, self.trace(batch, manner), share, False))
+                judged, mine = self.look(batch, [player], manner)
+                _add(values, self.push(player, judged.pop(), share * mine, False))
+            totals |= self.average(player, values, manner)
             player.move(manner.clip)
         return totals

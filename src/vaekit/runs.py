@@ -229,6 +229,10 @@ class Run:
             with disk_errors(draft, "remove"):
                 draft.unlink(missing_ok=True)
 
+    def again(self) -> Run:
+        """The same run as it lies on the disk now, where another process wrote it."""
+        return Run.open(self.path, recipe=self.recipe, data=self._splits)
+
     def update(self, **entries: Any) -> None:
         """Set entries of the record."""
         self.record |= entries

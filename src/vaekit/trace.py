@@ -52,6 +52,8 @@ class Trace:
         axes: names of the leading axes of latent values: ("batch",) or ("sample", "batch").
         branches: further passes that were asked for by name, such as "prior", where the latents are drawn
             from their prior instead of their posterior.
+        whole: where this is the pass of one process over its share of a batch, what is known of the pass over
+            the whole batch: the batch and the latents. Terms that say `gathers = True` judge it instead.
     """
 
     batch: Batch
@@ -59,3 +61,4 @@ class Trace:
     observed: dict[str, Observed]
     axes: tuple[str, ...] = ("batch",)
     branches: dict[str, Trace] = field(default_factory=dict)
+    whole: Trace | None = field(default=None, kw_only=True)

@@ -1,0 +1,199 @@
+"""What processes that train one system together say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from vaekit.parallel.gather import gather_trace, summed
+from vaekit.parallel.noise import Rows
+from vaekit.trace import Batch, Trace
+
+T = TypeVar("T")
+Named = dict[str, Tensor]
+
+_ASK_EVERY = 8  # steps between two questions that wait for a device other than the CPU
+_sharing: list[Share] = []  # the share that is being worked on, if any: see `pooled`
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's part of a batch.
+
+    Args:
+        batch: its rows, one at least: where a batch has fewer data than there are processes, a row of another
+            process is borrowed, with weight 0, so that all of them take part in every exchange.
+        whole: the batch of all processes.
+        start: place of the first row in the whole batch.
+        count: number of rows that count, 0 for a borrowed one.
+    """
+
+    batch: Batch
+    whole: Batch
+    start: int
+    count: int
+
+    @property
+    def total(self) -> int:
+        """Number of data in the whole batch."""
+        return len(self.whole["x"])
+
+    def gather(self, trace: Trace) -> Trace:
+        """The trace of the whole batch: batch and latents, with gradient."""
+        return gather_trace(trace, self.start, self.count, self.total, self.whole)
+
+
+def pooled(sums: Tensor) -> Tensor | None:
+    """The sum over processes of a sum over a share, with gradient; None where a share is the whole batch.
+
+    For modules and terms that couple the batch and say `gathers = True`.
+    """
+    if not _sharing:
+        return None
+    return summed(sums if _sharing[-1].count else 0 * sums)
+
+
+class Team:
+    """The processes that train one system.
+
+    Args:
+        rank: number of this process.
+        size: number of processes, two or more.
+        device: where this process computes.
+    """
+
+    def __init__(self, rank: int, size: int, device: torch.device) -> None:
+        self.rank, self.size, self.device = rank, size, device
+        self._asked, self._questions = False, 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and shows."""
+        return self.rank == 0
+
+    # -- one step -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def share(self, batch: Batch, samples: int | None = None) -> Iterator[Share]:
+        """Work on this process's rows of a batch, with their noise.
+
+        Args:
+            batch: of all processes, the same on each.
+            samples: draws per datum, if there is a sample axis.
+        """
+        total = len(batch["x"])
+        sizes = [total // self.size + (rank < total % self.size) for rank in range(self.size)]
+        start, count = sum(sizes[: self.rank]), sizes[self.rank]
+        if not count:
+            start = 0
+        rows = max(1, count)
+        mine = {name: value[start : start + rows] for name, value in batch.items()}
+        share = Share(mine, batch, start, count)
+        _sharing.append(share)
+        try:
+            with Rows(total, start, rows, samples, self.rank, self.size):
+                yield share
+        finally:
+            _sharing.pop()
+
+    @torch.no_grad()
+    def average(self, parameters: Sequence[nn.Parameter], values: Named) -> Named:
+        """Sum gradients and named values over processes, in one message.
+
+        Both are weighted by the processes' shares of the data already, so that the sums are means.
+
+        Args:
+            parameters: of one player; their gradients are replaced.
+            values: named values, ().
+
+        Returns:
+            The values of the whole batch.
+        """
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        parts = [*gradients, *values.values()]
+        if not parts:
+            return values
+        bucket = torch.cat([part.reshape(-1) for part in parts])
+        dist.all_reduce(bucket)
+        found = bucket.split([part.numel() for part in parts])
+        for gradient, part in zip(gradients, found, strict=False):
+            gradient.copy_(part.view_as(gradient))
+        means = found[len(gradients) :]
+        return {
+            name: part.view(()).to(value.dtype)
+            for (name, value), part in zip(values.items(), means, strict=True)
+        }
+
+    @torch.no_grad()
+    def total(self, buffers: Sequence[Tensor]) -> None:
+        """Replace what was counted over shares, as for a codebook, by its sum over processes."""
+        for buffer in buffers:
+            dist.all_reduce(buffer)
+
+    def any(self, wish: bool) -> bool:
+        """Whether any process wishes so, asked after every step: the answer is the same on all of them.
+
+        On a device other than the CPU, where the answer has to be waited for, it comes some steps later.
+        """
+        self._asked |= wish
+        self._questions += 1
+        if self.device.type != "cpu" and self._questions % _ASK_EVERY:
+            return False
+        found = torch.tensor(float(self._asked), device=self.device)
+        dist.all_reduce(found)
+        return bool(found)
+
+    # -- now and then ---------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def align(self, tensors: Sequence[Tensor] = ()) -> None:
+        """Give every process the first one's tensors and random stream."""
+        for tensor in tensors:
+            sent = tensor.contiguous()
+            dist.broadcast(sent, 0)
+            tensor.copy_(sent)
+        streams = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            streams.append(torch.cuda.get_rng_state(self.device))
+        states = [stream.to(self.device) for stream in streams]
+        for state in states:
+            dist.broadcast(state, 0)
+        torch.set_rng_state(states[0].cpu())
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(states[1].cpu(), self.device)
+
+    def sums(self, values: Named) -> Named:
+        """Sum named numbers over processes."""
+        if not values:
+            return values
+        stacked = torch.stack([value.detach() for value in values.values()])
+        dist.all_reduce(stacked)
+        return dict(zip(values, stacked.unbind(), strict=True))
+
+    def wait(self) -> None:
+        """Wait for each other."""
+        dist.barrier()
+
+    def once(self, work: Callable[[], T]) -> T:
+        """Let the first process do something, and tell all of them what came of it.
+
+        Raises:
+            Exception: what the work raised, on every process.
+        """
+        box: list[Any] = [None, None]
+        if self.first:
+            try:
+                box[0] = work()
+            except Exception as error:
+                box[1] = error
+        dist.broadcast_object_list(box, 0, device=self.device)
+        if box[1] is not None:
+            raise box[1]
+        result: T = box[0]
+        return result
