@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,26 +13,13 @@ import torch
 from vaekit.checkpoint import pack_system
 from vaekit.data.batch import Splits
 from vaekit.errors import ArgumentError, UserError, arguments_of
-from vaekit.parallel import Team, team_here
+from vaekit.parallel import team_here
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
-from vaekit.system import System
+from vaekit.staged import check_stages, default_epochs, finish, made
 from vaekit.trainer import Fit, Progress, Show, Training
 
-DEFAULT_BUDGET = 2_000_000
-"""Data seen by default at most: large sets get fewer epochs than the recipe names."""
-LEAST_STEPS = 2_000
-"""Steps by default at least: small sets get more epochs than the recipe names."""
-
 Precision = Literal["float32", "bfloat16"]
-
-
-class Stopped(KeyboardInterrupt):
-    """A training that was stopped on purpose, and can go on: `path` is the run directory."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} was stopped; `vaekit.resume` goes on with it")
-        self.path = path
 
 
 def train(
@@ -94,6 +79,7 @@ def train(
     where = pick_device(device) if team is None else team.device
     with own_stream(where, seed):
         system = build_system(build, splits.spec, arguments, where)
+        check_stages(system, splits, where)
         size = system.batch_size if batch_size is None else batch_size
         count = default_epochs(system, len(splits.train), size)
         with arguments_of("the training"):
@@ -115,10 +101,8 @@ def train(
             run.update(device=str(where), processes=1 if team is None else team.size)
             return run
 
-        if team is None:
-            return _finish(make(), fit, system, started)
-        path = team.once(lambda: make().path)
-        return _finish(Run.open(path, recipe=build, data=splits), fit, system, started)
+        run = made(team, make, build, splits)
+        return finish(run, fit, system, show, started)
 
 
 def resume(
@@ -162,6 +146,7 @@ def resume(
     splits = run.data()
     team = team_here(device)
     where = pick_device(device) if team is None else team.device
+    run.writes = team is None or team.first
     with own_stream(where, training.seed):
         system = build_system(run.recipe, run.spec, run.record["arguments"], where)
         fit = Fit(system, splits, training, save=lambda *_: None, show=show, team=team)
@@ -169,63 +154,9 @@ def resume(
         fit.restore(tensors, about, run.metrics(), run.path)
         if epochs is not None and fit.at.epoch < epochs and fit.at.step != training.steps:
             fit.at.done = False
-
-        def ready() -> None:
-            run.remove_drafts()
-            run.update(status="running", training=settings, processes=1 if team is None else team.size)
-
-        ready() if team is None else team.once(ready)
-        return _finish(run, fit, system, started)
-
-
-def default_epochs(system: System, count: int, batch_size: int) -> int:
-    """Epochs where nobody says how many: the recipe's, raised for small sets and lowered for large ones.
-
-    Args:
-        system: names its epochs.
-        count: number of training data.
-        batch_size: data per step.
-    """
-    if system.scheduled:
-        return system.epochs
-    least = math.ceil(LEAST_STEPS / math.ceil(count / max(1, batch_size)))
-    return max(1, min(max(system.epochs, least), DEFAULT_BUDGET // count))
-
-
-def _finish(run: Run, fit: Fit, system: System, started: Callable[[Run], None] | None) -> Run:
-    fit.save = run.save_state
-    try:
-        if started is not None:
-            started(run)
-        fit.run()
-    except KeyboardInterrupt as stop:
-        _mark(run, "interrupted", fit.team)
-        raise Stopped(run.path) from stop
-    except BaseException:
-        _mark(run, "failed", fit.team)
-        raise
-
-    def close() -> None:
-        run.save_weights(system.model)
-        run.update(
-            status="finished",
-            seconds=round(fit.at.seconds, 3),
-            best={"epoch": fit.at.best_epoch, "value": fit.at.best_value},
-        )
-
-    if fit.team is None:
-        close()
-        return run
-    fit.team.once(close)
-    return run.again()
-
-
-def _mark(run: Run, status: str, team: Team | None) -> None:
-    if team is not None and not team.first:
-        return
-    # where the disk is what failed, the first error is the one to report
-    with contextlib.suppress(UserError):
-        run.update(status=status)
+        run.remove_drafts()
+        run.update(status="running", training=settings, processes=1 if team is None else team.size)
+        return finish(run, fit, system, show, started)
 
 
 def pick_device(name: str) -> torch.device:

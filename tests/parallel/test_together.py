@@ -101,9 +101,20 @@ def test_resume_is_exact_when_one_of_them_asked_to_stop(ranks):
         assert without_time[0] == without_time[1]
 
 
+def test_stages_are_trained_together_too(ranks, alone, tmp_path):
+    one = alone["staged_run"](tmp_path / "stages")
+    for rank in ranks:
+        for stage, state in one.items():
+            assert rank["stages"][stage].keys() == state.keys()
+            for name, value in state.items():
+                torch.testing.assert_close(rank["stages"][stage][name], value, rtol=1e-3, atol=1e-5)
+
+
 def test_one_error_for_all(ranks):
     assert all("exists already" in rank["occupied"] for rank in ranks)
-    assert all(rank["files"] == ["cut", "run"] for rank in ranks)  # nothing is left behind by the second
+    assert all(
+        rank["files"] == ["cut", "run", "stages"] for rank in ranks
+    )  # nothing is left behind by the second
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ One process alone calls the same functions, with the whole batches, and has to e
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -91,7 +92,7 @@ def toy_splits():
     )
 
 
-ARGUMENTS = {"epochs": 3, "batch_size": 8, "latents": 2, "hidden": (8,), "seed": 5, "device": "cpu"}
+ARGUMENTS = {"batch_size": 8, "latents": 2, "hidden": (8,), "seed": 5, "device": "cpu"}
 
 
 def whole_run(out, stop=None, last=True):
@@ -102,11 +103,26 @@ def whole_run(out, stop=None, last=True):
 
     splits = toy_splits()
     try:
-        run = vaekit.train("vae", splits, out=out, show=show, **ARGUMENTS)
+        run = vaekit.train("vae", splits, out=out, epochs=3, show=show, **ARGUMENTS)
     except KeyboardInterrupt:
         run = vaekit.resume(out, data=splits, device="cpu")
     state, about = run.state()
-    return {"state": state, "metrics": run.metrics(), "record": run.record, "seen": about["seen"]}
+    return {
+        "state": state,
+        "metrics": run.metrics(),
+        "record": json.loads(json.dumps(run.record)),
+        "seen": about["seen"],
+    }
+
+
+def staged_run(out):
+    """A training with a second stage on the codes of the first: the last states of both."""
+    spec = Spec("toy", (4,), "real", 20)
+    x = torch.randn(40, 4, generator=torch.Generator().manual_seed(2))
+    splits = Splits(*(ArrayData(spec, part) for part in x.split([20, 11, 9])))
+    settings = {"batch_size": 8, "hidden": (8,), "second_hidden": (8,), "second_epochs": 2}
+    run = vaekit.train("two_stage_vae", splits, out=out, epochs=2, **(ARGUMENTS | settings))
+    return {"first": run.state()[0], "second": run.stage("second").state()[0]}
 
 
 def occupied(out):
@@ -125,6 +141,7 @@ def main(folder):
             "steps": all_steps(team),
             "run": whole_run(folder / "run"),
             "cut": whole_run(folder / "cut", stop=7, last=team.rank == 1),
+            "stages": staged_run(folder / "stages"),
             "occupied": occupied(folder / "run"),
             "files": sorted(path.name for path in folder.iterdir() if path.is_dir()),
         },

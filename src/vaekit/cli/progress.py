@@ -62,7 +62,9 @@ class Watch:
         self.live: Live | None = None
 
     def started(self, run: Run) -> None:
-        """The heading, once the run directory stands."""
+        """The heading, once the run directory stands; of every stage anew."""
+        self.close()
+        self.start, self.drawn = None, 0.0
         self.training = True
         if not self.first:
             return

@@ -3,5 +3,6 @@
 from vaekit.models.chain import Chain
 from vaekit.models.flat import Flat
 from vaekit.models.model import Model
+from vaekit.models.top_down import TopDown
 
-__all__ = ["Chain", "Flat", "Model"]
+__all__ = ["Chain", "Flat", "Model", "TopDown"]

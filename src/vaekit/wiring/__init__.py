@@ -20,7 +20,7 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, passes, two_players
+from vaekit.wiring.players import adam, bound_players, draws, halving, passes, two_players
 
 __all__ = [
     "BURDA",
@@ -36,6 +36,7 @@ __all__ = [
     "encoder_of",
     "gaussian_chain",
     "gaussian_vae",
+    "halving",
     "likelihood_for",
     "make_likelihood",
     "make_posterior",

@@ -1,0 +1,135 @@
+"""A hierarchy of latents that is inferred from the top: zL -> ... -> z1 -> x in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.models.draws import context_of, draw, draw_prior, reject_branches
+from vaekit.models.model import Model
+from vaekit.trace import Batch, Latent, Observed, Trace
+
+
+class TopDown(Model):
+    """q(z|x) = q(zL|x) prod_l q(z_l|x, z_l+1, ..., zL),  p(x,z) = p(x|z) prod_l p(z_l|z_l+1, ..., zL) p(zL).
+
+    Prior and posterior go the same way, so that each KL(q(z_l|x, above) || p(z_l|above)) with the draws above
+    held still is that latent's share of the rate, in closed form where one is known. The two-level VampPrior
+    model (Tomczak and Welling 2018), the ladder VAE (Sonderby et al. 2016) and VQ-VAE-2 are of this form; in
+    a `Chain` the posterior goes upwards instead.
+
+    Latents are named `z1` (nearest the data) ... `zL`. Conditionals may share modules with each other.
+
+    Args:
+        posteriors: from the data upwards: conditionals of (h_l, z_l+1, ..., zL[, c]); the last of (h_L[, c]).
+        priors: from the data upwards: conditionals of (z_l+1, ..., zL[, c]); the last of ([c]).
+        likelihood: conditional of (z1, ..., zL[, c]).
+        features: (x[, c]) -> (h_1, ..., h_L), what the levels see of the data: a bottom-up pass that they
+            share. Without it every level sees x itself.
+    """
+
+    def __init__(
+        self,
+        posteriors: Sequence[nn.Module],
+        priors: Sequence[nn.Module],
+        likelihood: nn.Module,
+        features: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        if len(posteriors) != len(priors) or len(priors) < 2:
+            raise ValueError(
+                f"got {len(posteriors)} posteriors and {len(priors)} priors; expected the same number, "
+                "two or more (one level is the model `Flat`)"
+            )
+        self.names = tuple(f"z{i + 1}" for i in range(len(priors)))
+        self.posteriors = nn.ModuleList(posteriors)
+        self.priors = nn.ModuleList(priors)
+        self.likelihood = likelihood
+        self.features = features
+
+    def forward(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:
+        """One pass; see `Flat.forward`. The branch "prior" draws every level from its prior."""
+        reject_branches(branches, ("prior",))
+        x, context = batch["x"], context_of(batch)
+        seen = self._seen(x, context)
+        above: tuple[Tensor, ...] = ()
+        found: dict[str, Latent] = {}
+        for level in reversed(range(len(self.names))):
+            q = self.posteriors[level](seen[level], *above, *context)
+            # the top level brings in the sample axis, every level below inherits it
+            value = draw(q, None if above else samples)
+            found[self.names[level]] = Latent(
+                value, q, self.priors[level](*above, *context), chained=bool(above)
+            )
+            above = (value, *above)
+        trace = self._observe(batch, found, above, context, samples)
+        if "prior" in branches:
+            drawn: dict[str, Latent] = {}
+            above = ()
+            for level in reversed(range(len(self.names))):
+                p = self.priors[level](*above, *context)
+                value = self._draw_level(p, len(x), above, samples)
+                drawn[self.names[level]] = Latent(value, p, p, chained=bool(above))
+                above = (value, *above)
+            trace.branches["prior"] = self._observe(batch, drawn, above, context, samples)
+        return trace
+
+    def _seen(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if self.features is None:
+            return (x,) * len(self.names)
+        return self.features(x, *context)  # type: ignore[no-any-return]  # nn.Module returns Any
+
+    def _observe(
+        self,
+        batch: Batch,
+        found: dict[str, Latent],
+        values: tuple[Tensor, ...],
+        context: tuple[Tensor, ...],
+        samples: int | None,
+    ) -> Trace:
+        axes = ("batch",) if samples is None else ("sample", "batch")
+        latents = {name: found[name] for name in self.names}
+        return Trace(batch, latents, {"x": Observed(batch["x"], self.likelihood(*values, *context))}, axes)
+
+    @staticmethod
+    def _draw_level(p: Distribution, n: int, above: tuple[Tensor, ...], samples: int | None) -> Tensor:
+        """Draws of one level: below the top the draws above have brought the leading axes in."""
+        if not above or not p.batch_shape:
+            return draw_prior(p, n, samples)
+        return p.rsample() if p.has_rsample else p.sample()
+
+    @torch.no_grad()
+    def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
+        """Latent name -> (B, n): means given the means of the levels above, or one ancestral draw."""
+        context = context_of(batch)
+        seen = self._seen(batch["x"], context)
+        above: tuple[Tensor, ...] = ()
+        for level in reversed(range(len(self.names))):
+            q = self.posteriors[level](seen[level], *above, *context)
+            above = (q.sample() if sample else q.mean, *above)
+        return dict(zip(self.names, above, strict=True))
+
+    def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
+        """p(x | latents): a latent that is not given stands at the mean of its prior given those above."""
+        given = () if context is None else (context,)
+        rows = next(iter(values.values())).shape[0]
+        above: tuple[Tensor, ...] = ()
+        for name, prior in zip(reversed(self.names), reversed(self.priors), strict=True):
+            value = values.get(name)
+            if value is None:
+                p = prior(*above, *given)
+                value = p.mean.expand(rows, *p.event_shape)
+            above = (value, *above)
+        return self.likelihood(*above, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+
+    @torch.no_grad()
+    def generate(self, n: int, context: Tensor | None = None) -> Distribution:
+        """p(x|z) for n ancestral draws zL, ..., z1."""
+        given = () if context is None else (context,)
+        above: tuple[Tensor, ...] = ()
+        for prior in reversed(self.priors):
+            above = (self._draw_level(prior(*above, *given), n, above, None), *above)
+        return self.likelihood(*above, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
