@@ -37,6 +37,7 @@ def train(
     clip: float | None = None,
     patience: int | None = None,
     checkpoint_seconds: float = 10.0,
+    compile: bool = False,  # noqa: A002  (torch's own word for it)
     data_options: dict[str, Any] | None = None,
     show: Show | None = None,
     started: Callable[[Run], None] | None = None,
@@ -59,6 +60,7 @@ def train(
         clip: largest gradient norm of each player.
         patience: stop after this many epochs without a better held-out loss.
         checkpoint_seconds: seconds between states from which the run can be resumed.
+        compile: compile the training step. It takes a minute, and pays on a GPU; on a CPU it rarely does.
         data_options: arguments of `vaekit.data.load`, such as {"size": 64}.
         show: called after every step; see `vaekit.trainer.Fit`.
         started: called once, with the run, before the first step.
@@ -86,7 +88,7 @@ def train(
             training = Training(
                 epochs=count if epochs is None else epochs, batch_size=size, steps=steps, seed=seed,
                 precision=precision, accumulate=accumulate, clip=clip, patience=patience,
-                checkpoint_seconds=checkpoint_seconds,
+                checkpoint_seconds=checkpoint_seconds, compile=compile,
             )  # fmt: skip
         fit = Fit(system, splits, training, save=lambda *_: None, show=show, team=team)
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -122,6 +123,7 @@ class Procedure(ABC):
         self._gathers = any(getattr(term, "gathers", False) for term in self._coupled)
         owned = {id(p) for p in self.players[0].parameters}
         roots = (model, *(player.objective for player in players))
+        self._compiled: tuple[int, Callable[..., list[Judged]]] | None = None
         # one player who owns all that can move: nothing to keep apart, and naming the inputs takes time
         self._whole = len(self.players) == 1 and all(
             id(p) in owned for root in roots for p in root.parameters() if p.requires_grad
@@ -165,11 +167,41 @@ class Procedure(ABC):
         Returns:
             What the players say of it, and the share of the batch that they said it of.
         """
-        if manner.team is None:
-            trace = self.trace(batch, manner)
-            return [player.objective(trace) for player in players], 1.0
-        with self.shared(batch, manner) as (trace, share):
-            return [player.objective(trace) for player in players], share
+        if manner.team is not None:
+            with self.shared(batch, manner) as (trace, share):
+                return [player.objective(trace) for player in players], share
+        if self._compiled is not None and self._compiled[0] == len(batch["x"]):
+            return self._compiled[1](batch, players, manner), 1.0
+        return self._judged(batch, players, manner), 1.0
+
+    def _judged(self, batch: Batch, players: Sequence[Player], manner: Manner) -> list[Judged]:
+        trace = self.trace(batch, manner)
+        return [player.objective(trace) for player in players]
+
+    def compile(self, size: int, backend: str = "inductor") -> None:
+        """Compile the pass and all judgements of it into one graph, without a break.
+
+        Draws are those of the uncompiled step. On a GPU the graph is captured, and launched as one.
+
+        Args:
+            size: number of data in the batches that take the compiled way; the last one of an epoch, which is
+                smaller, does not.
+            backend: of `torch.compile`.
+        """
+        from torch._functorch import config
+
+        options: dict[str, Any] | None = None
+        if backend == "inductor":
+            on_gpu = self.players[0].parameters[0].device.type == "cuda"
+            options = {"fallback_random": True, "triton.cudagraphs": on_gpu}
+        whole = torch.compile(self._judged, fullgraph=True, dynamic=False, backend=backend, options=options)
+
+        def judged(batch: Batch, players: Sequence[Player], manner: Manner) -> list[Judged]:
+            # every player goes back through the graph: it must not give its memory away to the first
+            with config.patch(donated_buffer=False):
+                return whole(batch, players, manner)
+
+        self._compiled = size, judged
 
     @contextmanager
     def shared(self, batch: Batch, manner: Manner) -> Iterator[tuple[Trace, float]]:

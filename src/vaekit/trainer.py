@@ -36,6 +36,7 @@ class Training:
         clip: largest gradient norm of each player.
         patience: stop after this many epochs without a better held-out loss.
         checkpoint_seconds: seconds between states from which the run can be resumed.
+        compile: compile the pass and the losses; see `Procedure.compile`.
     """
 
     epochs: int
@@ -47,6 +48,7 @@ class Training:
     clip: float | None = None
     patience: int | None = None
     checkpoint_seconds: float = 10.0
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "steps", "accumulate", "patience"):
@@ -119,6 +121,14 @@ class Fit:
             )
         if team is not None:
             refuse_apart(system, team.size)
+        if training.compile:
+            if team is not None:
+                raise UnsupportedError(
+                    f"`compile` does not go together with several processes yet, and {team.size} were "
+                    "started: leave one of them out"
+                )
+            # the last piece of a batch, and the last batch, may be smaller: they are not compiled
+            system.procedure.compile(math.ceil(training.batch_size / training.accumulate))
         self.system, self.training = system, training
         self.save, self.show, self.team = save, show, team
         self.device = device_of(system)

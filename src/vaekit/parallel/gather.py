@@ -12,7 +12,7 @@ from torch import distributed as dist
 from torch.distributions import Distribution
 
 from vaekit.distributions import CholeskyNormal
-from vaekit.distributions.lean import Lean
+from vaekit.distributions.lean import Lean, lazy
 from vaekit.errors import UnsupportedError
 from vaekit.trace import Latent, Trace
 
@@ -108,7 +108,9 @@ def _copy(distribution: Distribution, found: list[tuple[object, str, Tensor]]) -
     made = copy.copy(distribution)
     made.forget()
     for name, value in vars(distribution).items():
-        if isinstance(value, Distribution):
+        if isinstance(getattr(type(distribution), name, None), lazy):
+            delattr(made, name)  # it is computed anew from what is gathered
+        elif isinstance(value, Distribution):
             setattr(made, name, _copy(value, found))
         elif isinstance(value, Tensor):
             # a factor (n, n) that all data share is no batch of n rows
