@@ -117,6 +117,8 @@ def test_two_stages_from_training_to_samples(vaekit, here):
     assert "run/stages/second" in said.err
     drawn = vaekit("sample", "run", "-n", 4)
     assert "z from the stages" in drawn.out
+    assert vaekit("report", "run").code == 0
+    assert "Samples from the stages" in (here / "run" / "report.html").read_text()
     assert vaekit("evaluate", "run/stages/second", "--samples", 5).code == 0
 
 

@@ -57,7 +57,8 @@ OTHER = {
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "two_stage_vae": {
-        "latents": 4, "architecture": "gated", "hidden": (9,), "second_hidden": (9,), "second_epochs": 70,
+        "latents": 4, "architecture": "gated", "hidden": (9,), "activation": "tanh", "second_hidden": (9,),
+        "second_epochs": 70,
         "learning_rate": 1e-2, "halve": 1, "second_halve": 20,
     },
     "vae": {

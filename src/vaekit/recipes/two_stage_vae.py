@@ -20,7 +20,7 @@ from vaekit import checks, wiring
 from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError
 from vaekit.models import Flat
-from vaekit.networks import Architecture
+from vaekit.networks import Activation, Architecture
 from vaekit.objective import elbo
 from vaekit.procedures import Player, Simultaneous
 from vaekit.system import Stage, System, recipe
@@ -35,6 +35,7 @@ def two_stage_vae(
     latents: int = 64,
     architecture: Architecture = "auto",
     hidden: tuple[int, ...] | None = None,
+    activation: Activation | None = None,
     second_hidden: tuple[int, ...] = (1024, 1024, 1024),
     second_epochs: int = 800,
     learning_rate: float = 1e-4,
@@ -48,6 +49,7 @@ def two_stage_vae(
         latents: dimensions of z, and of u.
         architecture: of encoder and decoder; auto goes by the shape of the data.
         hidden: widths of the hidden layers of a fully connected network.
+        activation: their nonlinearity.
         second_hidden: widths of the hidden layers of the second stage.
         second_epochs: of the second stage, where the user sets none.
         learning_rate: of Adam, in both stages.
@@ -59,9 +61,10 @@ def two_stage_vae(
             f"two_stage_vae models real or unit data by a Gaussian; {spec.name!r} is {spec.kind}: take the "
             'data option binarise="none" where there are grey levels'
         )
-    decoder = wiring.decoder_of(spec, architecture, hidden, [latents])
+    encoder = wiring.encoder_of(spec, architecture, hidden, activation)
+    decoder = wiring.decoder_of(spec, architecture, hidden, [latents], activation)
     model = Flat(
-        posterior=wiring.make_posterior("diagonal", wiring.encoder_of(spec, architecture, hidden), latents),
+        posterior=wiring.make_posterior("diagonal", encoder, latents),
         prior=wiring.make_prior("standard", latents),
         likelihood=wiring.make_likelihood("gaussian", spec, decoder),
     )

@@ -1,8 +1,8 @@
 """Reproductions: one file a claim, `NAME.py` with a `Reproduction` called `reproduction` and a docstring.
 
-A file added here that has one is a reproduction; the others hold what several need. `vaekit reproduce NAME` runs it. Its last recorded outcome stands in
-`results.json`, from which `docs/reproductions.md` and the status of every recipe are made
-(`python -m vaekit.reproductions.table`).
+A file added here that has one is a reproduction, and `vaekit reproduce NAME` runs it; the others hold what
+several need. Its last recorded outcome stands in `results.json`, from which `docs/reproductions.md` and the
+status of every recipe are made (`python -m vaekit.reproductions.table`).
 """
 
 from __future__ import annotations
