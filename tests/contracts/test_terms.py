@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 import torch
+from torch import nn
 
 from vaekit import conditionals as c
 from vaekit import terms
@@ -15,16 +16,23 @@ from vaekit.networks import MLP
 from vaekit.terms import (
     MMD,
     Capacity,
+    Deception,
+    DensityRatio,
     DimensionWise,
+    Discrimination,
     Distortion,
     ImportanceBound,
     Information,
     OffDiagonal,
     On,
+    PermutationTest,
+    Predictability,
+    PredictionError,
     Rate,
     SquaredError,
     TotalCorrelation,
     UnitVariance,
+    codes,
     log_likelihood,
     log_ratio,
 )
@@ -67,6 +75,20 @@ def trace_of(name, samples=DRAWS, branches=()):
     return model({"x": x}, samples, branches)
 
 
+class Judge(nn.Module):
+    """Two logits for codes of any width."""
+
+    def forward(self, z):
+        return torch.stack([z.square().sum(-1), z.sum(-1).sin()], -1)
+
+
+class Guess(nn.Module):
+    """Every latent guessed from the sum of the others."""
+
+    def forward(self, z):
+        return (z.sum(-1, keepdim=True) - z).tanh()
+
+
 TERMS = {
     "distortion": Distortion(),
     "rate": Rate(),
@@ -76,7 +98,16 @@ TERMS = {
     "ciwae": ImportanceBound(groups=2, b=0.3),
     "capacity": Capacity(2.0),
     "squared error": SquaredError(),
+    "density ratio": DensityRatio(Judge()),
+    "deception": Deception(Judge()),
+    "discrimination": Discrimination(Judge(), real=codes, fake=lambda trace: codes(trace).square()),
+    "permutation test": PermutationTest(Judge()),
+    "prediction error": PredictionError(Guess()),
+    "predictability": Predictability(Guess()),
 }
+ADVERSARIAL = [
+    "density ratio", "deception", "discrimination", "permutation test", "prediction error", "predictability"
+]  # fmt: skip
 
 COUPLED = {
     "information": Information(Aggregate(40)),
@@ -101,6 +132,7 @@ def test_term(model, term):
 
 
 @pytest.mark.parametrize("term", ["distortion", "rate", "sampled rate", "capacity", "squared error"])
+@pytest.mark.parametrize("term", ["distortion", "rate", "sampled rate", "capacity", *ADVERSARIAL])
 @pytest.mark.parametrize("model", MODELS)
 def test_term_without_sample_axis(model, term):
     check_term(TERMS[term], trace_of(model, samples=None))

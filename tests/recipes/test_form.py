@@ -14,6 +14,10 @@ import torch
 from vaekit import recipes
 
 OTHER = {
+    "adversarial_autoencoder": {
+        "latents": 4, "posterior": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
+    },
     "annealed_vae": {
         "capacity": 5.0, "gamma": 10.0, "ramp": 11, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
@@ -42,6 +46,10 @@ OTHER = {
         "latents": (3, 4), "posterior": "diagonal", "likelihood": "gaussian", "hidden": (9,),
         "learning_rate": 1e-2,
     },
+    "factor_vae": {
+        "gamma": 3.0, "latents": 4, "critic": (6, 7), "likelihood": "gaussian", "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
+    },
     "full_covariance_vae": {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
@@ -58,6 +66,10 @@ OTHER = {
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "nash_ae": {
+        "weight": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
     },
     "piwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",

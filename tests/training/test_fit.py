@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from vaekit import recipes
+from vaekit.data.arrays import ArrayData
+from vaekit.data.batch import Splits
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.objective import Objective
 from vaekit.procedures import Alternating, Player, Simultaneous
@@ -89,6 +91,18 @@ def test_monitor_last_keeps_the_last_weights(splits):
     assert fit.at.best_epoch == 2
     with pytest.raises(UnsupportedError, match="patience"):
         make_fit(splits, system=system, patience=2)
+
+
+def test_batches_that_are_too_small_are_refused(splits):
+    made = recipes.vae(splits.spec, **SMALL)
+    system = System(made.model, made.procedure, least_batch=4)
+    for size in (1, 3):
+        with pytest.raises(UnsupportedError, match=f"a batch of {size} is too small .* at least 4"):
+            make_fit(splits, system=system, batch_size=size)
+    make_fit(splits, system=system, batch_size=4)
+    few = Splits(ArrayData(splits.spec, splits.test.take(range(3))["x"]), splits.valid, splits.test)
+    with pytest.raises(UnsupportedError, match=r"a batch of 3 is too small .* and as many training data"):
+        make_fit(few, system=system, batch_size=64)
 
 
 def test_patience_stops(splits):
