@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vaekit.checks import whole
 from vaekit.models import Model
 from vaekit.objective import Judged, Objective
-from vaekit.parallel.team import Team
+from vaekit.parallel.team import Part, Team
 from vaekit.schedules import Schedule
 from vaekit.trace import Batch, Trace
 
@@ -29,6 +30,9 @@ class Player:
         objective: what it minimises.
         optimizer: makes the optimiser from the parameters, such as `lambda p: torch.optim.Adam(p, 1e-3)`.
         pace: a schedule that multiplies the optimiser's learning rates, if any.
+        times: moves in one step; more than one where play alternates, such as a critic that stays ahead.
+        observes: whether its objective looks at the likelihood. Where it does not and play alternates, the
+            model need not decode for it.
 
     Raises:
         ValueError: if there is nothing to move.
@@ -41,6 +45,8 @@ class Player:
         objective: Objective,
         optimizer: MakeOptimizer,
         pace: Schedule | None = None,
+        times: int = 1,
+        observes: bool = True,
     ) -> None:
         found: dict[int, nn.Parameter] = {}
         for part in moves:
@@ -57,6 +63,8 @@ class Player:
         self.optimizer = optimizer(self.parameters)
         # its value is read at every step by the optimiser's host: on the CPU that waits for no device
         self.pace = pace if pace is None or pace.step.is_meta else pace.cpu()
+        self.times = whole("times", times)
+        self.observes = observes
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
     def move(self, clip: float | None) -> None:
@@ -84,6 +92,13 @@ class Manner:
     clip: float | None = None
     autocast: Callable[[], AbstractContextManager[object]] = field(default=nullcontext)
     team: Team | None = None
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A pass that was made in one graph with all that is judged of it: by the players' objectives' `id`."""
+
+    judged: dict[int, Judged]
 
 
 class Procedure(ABC):
@@ -117,38 +132,43 @@ class Procedure(ABC):
                 parts[id(module)] = module
         self._after = [module for module in parts.values() if hasattr(module, "after_step")]
         self._counting = [module for module in parts.values() if hasattr(module, "statistics")]
-        self._coupled: list[object] = [module for module in parts.values() if _couples(module)]
-        for player in players:
-            self._coupled += [term for _, term in player.objective.terms.values() if _couples(term)]
-        self._gathers = any(getattr(term, "gathers", False) for term in self._coupled)
+        self._couplings = _couplings(model, players)
+        self._gathers = any(_gathers(part) for parts in self._couplings.values() for part in parts)
+        self._compiled: tuple[int, Callable[[Batch, Manner], list[Judged]]] | None = None
         owned = {id(p) for p in self.players[0].parameters}
         roots = (model, *(player.objective for player in players))
-        self._compiled: tuple[int, Callable[..., list[Judged]]] | None = None
         # one player who owns all that can move: nothing to keep apart, and naming the inputs takes time
         self._whole = len(self.players) == 1 and all(
             id(p) in owned for root in roots for p in root.parameters() if p.requires_grad
         )
 
     @property
-    def couples_batch(self) -> bool:
-        """Whether a datum's loss depends on the others in its batch."""
-        return bool(self._coupled)
+    def coupled(self) -> list[str]:
+        """What makes a datum's loss depend on the others in its batch: terms, parts of the model."""
+        return list(self._couplings)
 
     @property
-    def apart(self) -> list[object]:
-        """What couples the data of a batch and does not say how to gather them over processes."""
-        return [part for part in self._coupled if not getattr(part, "gathers", False)]
+    def apart(self) -> list[str]:
+        """What of it does not say how to gather the data over processes."""
+        return [name for name, parts in self._couplings.items() if not all(map(_gathers, parts))]
+
+    @property
+    def couples_batch(self) -> bool:
+        """Whether a datum's loss depends on the others in its batch."""
+        return bool(self.coupled)
 
     def step(self, batches: Sequence[Batch], manner: Manner = Manner()) -> dict[str, Tensor]:
         """One update of every player from one batch, given whole or in pieces that are accumulated.
 
         Args:
             batches: the pieces; gradients are averaged by the number of data in each.
-            manner: clipping and precision.
+            manner: clipping, precision, and the processes that take part.
 
         Returns:
             Named values, detached, on the model's device: nothing here waits for the device.
         """
+        if manner.team is not None:
+            batches = [manner.team.part(batch) for batch in batches]
         values = self._play(batches, manner)
         if manner.team is not None:
             manner.team.total(self._statistics())
@@ -156,27 +176,148 @@ class Procedure(ABC):
             module.after_step()  # type: ignore[operator]  # found by its name in the constructor
         return values
 
-    def trace(self, batch: Batch, manner: Manner) -> Trace:
-        """One forward pass as this procedure wants it."""
-        with manner.autocast():
-            return self.model(batch, self.samples, self.branches)  # type: ignore[no-any-return]  # nn.Module
+    def trace(self, batch: Batch, manner: Manner, observes: bool = True) -> Trace:
+        """One forward pass as this procedure wants it, or its latents alone."""
+        with self._within(batch), manner.autocast():
+            run = self.model if observes else self.model.infer
+            trace: Trace = run(batch, self.samples, self.branches)
+        if self._gathers and isinstance(batch, Part):
+            trace = replace(trace, whole=batch.gather(trace))
+        return trace
 
-    def look(self, batch: Batch, players: Sequence[Player], manner: Manner) -> tuple[list[Judged], float]:
-        """One pass over a batch, or over this process's share of it.
+    def judged(self, player: Player, trace: Trace | Looked) -> Judged:
+        """What a player says of a pass."""
+        if isinstance(trace, Looked):
+            return trace.judged[id(player.objective)]
+        with self._within(getattr(trace, "batch", None)):
+            return player.objective(trace)  # type: ignore[no-any-return]  # nn.Module
 
-        Returns:
-            What the players say of it, and the share of the batch that they said it of.
-        """
-        if manner.team is not None:
-            with self.shared(batch, manner) as (trace, share):
-                return [player.objective(trace) for player in players], share
-        if self._compiled is not None and self._compiled[0] == len(batch["x"]):
-            return self._compiled[1](batch, players, manner), 1.0
-        return self._judged(batch, players, manner), 1.0
+    def judge(self, player: Player, trace: Trace | Looked, share: float, keep: bool) -> dict[str, Tensor]:
+        """Add the gradient of a player's objective to this player's parameters, and to no other."""
+        total, values = self.judged(player, trace)
+        loss = total if share == 1 else total * share
+        loss.backward(inputs=None if self._whole else player.parameters, retain_graph=keep)
+        values["loss"] = total.detach()
+        if share != 1:
+            values = {name: value * share for name, value in values.items()}
+        return self.labelled(player, values)
 
-    def _judged(self, batch: Batch, players: Sequence[Player], manner: Manner) -> list[Judged]:
+    def labelled(self, player: Player, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Named values of one player among several carry its name: "critic/loss"."""
+        if len(self.players) == 1:
+            return values
+        return {f"{player.name}/{name}": value for name, value in values.items()}
+
+    def losses(self, batch: Batch, manner: Manner) -> list[Judged]:
+        """One pass, and what every player says of it."""
         trace = self.trace(batch, manner)
-        return [player.objective(trace) for player in players]
+        return [self.judged(player, trace) for player in self.players]
+
+    def agree(
+        self, players: Sequence[Player], values: dict[str, Tensor], manner: Manner
+    ) -> dict[str, Tensor]:
+        """Make gradients and named values those of the whole batch, if this process had a part of it."""
+        if manner.team is None:
+            return values
+        for number, player in enumerate(players):
+            values |= manner.team.sum(player.parameters, {} if number else values)
+        return values
+
+    def _statistics(self) -> list[Tensor]:
+        """What modules count over a batch and use in `after_step`: the buffers that they name."""
+        return [getattr(module, name) for module in self._counting for name in _names(module)]
+
+    def _within(self, batch: Batch | None) -> AbstractContextManager[object]:
+        return self._part(batch) if isinstance(batch, Part) else _NOTHING
+
+    @contextmanager
+    def _part(self, part: Part) -> Iterator[None]:
+        """A part of a batch has its rows of the noise; what is counted over borrowed rows does not count."""
+        kept = [] if part.count else [(buffer, buffer.clone()) for buffer in self._statistics()]
+        with part.noise(self.samples):
+            yield
+        for buffer, former in kept:
+            buffer.copy_(former)
+
+    @abstractmethod
+    def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
+        """Gradients and moves of one step."""
+
+
+_NOTHING = nullcontext()
+
+
+def _couplings(model: Model, players: Sequence[Player]) -> dict[str, list[object]]:
+    """What couples the data of a batch, by its name: parts of the model, terms and what they hold."""
+    found: dict[str, list[object]] = {}
+    for module in model.modules():
+        if getattr(module, "couples_batch", False):
+            found.setdefault(f"the model's {type(module).__name__}", []).append(module)
+    for player in players:
+        for name, (_, term) in player.objective.terms.items():
+            for part in term.modules() if isinstance(term, nn.Module) else [term]:
+                if getattr(part, "couples_batch", False):
+                    found.setdefault(f"the term {name!r}", []).append(part)
+    return found
+
+
+def _gathers(part: object) -> bool:
+    return bool(getattr(part, "gathers", False))
+
+
+def _names(module: nn.Module) -> Sequence[str]:
+    return module.statistics  # type: ignore[return-value]  # found by its name in the constructor
+
+
+def _shares(batches: Sequence[Batch]) -> list[float]:
+    """Of each piece in the whole batch; pieces that are parts, of one process, add up to its share."""
+    sizes = [batch.count if isinstance(batch, Part) else len(batch["x"]) for batch in batches]
+    total = sum(batch.total if isinstance(batch, Part) else len(batch["x"]) for batch in batches)
+    return [size / total for size in sizes]
+
+
+def _add(totals: dict[str, Tensor], values: dict[str, Tensor]) -> None:
+    for name, value in values.items():
+        totals[name] = totals[name] + value if name in totals else value
+
+
+class Simultaneous(Procedure):
+    """One trace, all gradients at that point, then all moves.
+
+    Raises:
+        ValueError: if two players own one parameter, whose gradient would be the sum of both, or if one is to
+            move several times.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        players: Sequence[Player],
+        samples: int | None = None,
+        branches: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model, players, samples, branches)
+        owner: dict[int, str] = {}
+        for player in self.players:
+            for parameter in player.parameters:
+                if (other := owner.setdefault(id(parameter), player.name)) != player.name:
+                    raise ValueError(
+                        f"players {other!r} and {player.name!r} both own a parameter of shape "
+                        f"{tuple(parameter.shape)}; expected one owner where all move at once: sum their "
+                        "objectives, or take Alternating"
+                    )
+            if player.times != 1:
+                raise ValueError(
+                    f"player {player.name!r} has `times` {player.times}; expected 1 where all move at once: "
+                    "take Alternating"
+                )
+
+    def look(self, batch: Batch, manner: Manner) -> Trace | Looked:
+        """One pass, in the compiled way if there is one for batches of this size."""
+        if self._compiled is None or self._compiled[0] != len(batch["x"]):
+            return self.trace(batch, manner)
+        judged = self._compiled[1](batch, manner)
+        return Looked({id(p.objective): one for p, one in zip(self.players, judged, strict=True)})
 
     def compile(self, size: int, backend: str = "inductor") -> None:
         """Compile the pass and all judgements of it into one graph, without a break.
@@ -194,106 +335,59 @@ class Procedure(ABC):
         if backend == "inductor":
             on_gpu = self.players[0].parameters[0].device.type == "cuda"
             options = {"fallback_random": True, "triton.cudagraphs": on_gpu}
-        whole = torch.compile(self._judged, fullgraph=True, dynamic=False, backend=backend, options=options)
+        whole = torch.compile(self.losses, fullgraph=True, dynamic=False, backend=backend, options=options)
 
-        def judged(batch: Batch, players: Sequence[Player], manner: Manner) -> list[Judged]:
+        def losses(batch: Batch, manner: Manner) -> list[Judged]:
             # every player goes back through the graph: it must not give its memory away to the first
             with config.patch(donated_buffer=False):
-                return whole(batch, players, manner)
+                return whole(batch, manner)
 
-        self._compiled = size, judged
-
-    @contextmanager
-    def shared(self, batch: Batch, manner: Manner) -> Iterator[tuple[Trace, float]]:
-        """The pass of this process over its share of a batch, and how large that is; 1, if it is alone."""
-        if manner.team is None:
-            yield self.trace(batch, manner), 1.0
-            return
-        with manner.team.share(batch, self.samples) as share:
-            kept = [] if share.count else [buffer.clone() for buffer in self._statistics()]
-            trace = self.trace(share.batch, manner)
-            yield (
-                replace(trace, whole=share.gather(trace)) if self._gathers else trace,
-                share.count / share.total,
-            )
-            for buffer, former in zip(self._statistics(), kept, strict=False):
-                buffer.copy_(former)  # borrowed rows do not count
-
-    def judge(self, player: Player, trace: Trace, share: float, keep: bool) -> dict[str, Tensor]:
-        """Add the gradient of a player's objective to this player's parameters, and to no other."""
-        return self.push(player, player.objective(trace), share, keep)
-
-    def push(self, player: Player, judged: Judged, share: float, keep: bool) -> dict[str, Tensor]:
-        """Add the gradient of what a player judged to this player's parameters, and to no other."""
-        total, values = judged
-        loss = total if share == 1 else total * share
-        loss.backward(inputs=None if self._whole else player.parameters, retain_graph=keep)
-        values["loss"] = total.detach()
-        if share != 1:
-            values = {name: value * share for name, value in values.items()}
-        return self.labelled(player, values)
-
-    def labelled(self, player: Player, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Named values of one player among several carry its name: "critic/loss"."""
-        if len(self.players) == 1:
-            return values
-        return {f"{player.name}/{name}": value for name, value in values.items()}
-
-    def _statistics(self) -> list[Tensor]:
-        """What modules count over a batch and use in `after_step`: the buffers that they name."""
-        return [getattr(module, name) for module in self._counting for name in module.statistics]  # type: ignore[union-attr]
-
-    def average(self, player: Player, values: dict[str, Tensor], manner: Manner) -> dict[str, Tensor]:
-        """Gradients and named values of the whole batch, from those of this process's share."""
-        return values if manner.team is None else manner.team.average(player.parameters, values)
-
-    @abstractmethod
-    def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
-        """Gradients and moves of one step."""
-
-
-def _couples(part: object) -> bool:
-    # an objective couples what its terms couple, and they are asked themselves
-    return not isinstance(part, Objective) and bool(getattr(part, "couples_batch", False))
-
-
-def _shares(batches: Sequence[Batch]) -> list[float]:
-    sizes = [len(batch["x"]) for batch in batches]
-    return [size / sum(sizes) for size in sizes]
-
-
-def _add(totals: dict[str, Tensor], values: dict[str, Tensor]) -> None:
-    for name, value in values.items():
-        totals[name] = totals[name] + value if name in totals else value
-
-
-class Simultaneous(Procedure):
-    """One trace, all gradients at that point, then all moves."""
+        self._compiled = size, losses
 
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
         for batch, share in zip(batches, _shares(batches), strict=True):
-            judged, mine = self.look(batch, self.players, manner)
+            trace = self.look(batch, manner)
             for player in self.players:
-                # what is judged goes before the next piece, or the optimiser, asks for memory
-                _add(totals, self.push(player, judged.pop(0), share * mine, bool(judged)))
-        for number, player in enumerate(self.players):
-            totals |= self.average(player, {} if number else totals, manner)
+                keep = player is not self.players[-1]
+                _add(totals, self.judge(player, trace, share, keep))
+            del trace  # its tensors go back before the next piece, or the optimiser, asks for memory
+        totals = self.agree(self.players, totals, manner)
         for player in self.players:
             player.move(manner.clip)
         return totals
 
 
 class Alternating(Procedure):
-    """A fresh trace for every player, who moves before the next one looks."""
+    """One player after the other: each moves, as often as it wants, before the next one looks.
+
+    A player looks at a fresh trace where the last one has become stale, because who moved since owns a part
+    of the model. Where only critics have moved, the pass would come out the same but for its noise: it is
+    judged again, if the batch is whole.
+    """
 
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
+        inside = {id(parameter) for parameter in self.model.parameters()}
+        kept: Trace | None = None
         for player in self.players:
-            values: dict[str, Tensor] = {}
-            for batch, share in zip(batches, _shares(batches), strict=True):
-                judged, mine = self.look(batch, [player], manner)
-                _add(values, self.push(player, judged.pop(), share * mine, False))
-            totals |= self.average(player, values, manner)
-            player.move(manner.clip)
+            stale = len(batches) > 1 or any(id(parameter) in inside for parameter in player.parameters)
+            for _ in range(player.times):
+                values: dict[str, Tensor] = {}
+                for batch, share in zip(batches, _shares(batches), strict=True):
+                    if kept is None or (player.observes and not kept.observed):
+                        trace = self.trace(batch, manner, player.observes)
+                    else:
+                        trace = kept
+                    _add(values, self.judge(player, trace, share, False))
+                values = self.agree([player], values, manner)
+                player.move(manner.clip)
+                # what terms share of a trace does not outlive a move
+                kept = None if stale else _renewed(trace)
+            totals |= values
         return totals
+
+
+def _renewed(trace: Trace) -> Trace:
+    branches = {name: _renewed(branch) for name, branch in trace.branches.items()}
+    return replace(trace, branches=branches, whole=None if trace.whole is None else _renewed(trace.whole))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -54,6 +56,8 @@ class Trace:
             from their prior instead of their posterior.
         whole: where this is the pass of one process over its share of a batch, what is known of the pass over
             the whole batch: the batch and the latents. Terms that say `gathers = True` judge it instead.
+        shared: what several terms work out on this pass and share, see `terms.once`. A trace that is made
+            from this one by `dataclasses.replace` starts with nothing shared.
     """
 
     batch: Batch
@@ -62,3 +66,4 @@ class Trace:
     axes: tuple[str, ...] = ("batch",)
     branches: dict[str, Trace] = field(default_factory=dict)
     whole: Trace | None = field(default=None, kw_only=True)
+    shared: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

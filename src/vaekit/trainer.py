@@ -16,7 +16,7 @@ from vaekit.checkpoint import Tensors, device_of, pack_system, unpack_system
 from vaekit.data.batch import Data, Splits
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.parallel import Team
-from vaekit.procedures import Manner
+from vaekit.procedures import Manner, Simultaneous
 from vaekit.system import System
 from vaekit.trace import Batch
 from vaekit.validation import validate
@@ -97,7 +97,7 @@ class Fit:
 
     Raises:
         UnsupportedError: if the system's loss cannot be cut into pieces, and `accumulate` or several
-            processes ask for it.
+            processes ask for it, or the batches are too small for it.
     """
 
     def __init__(
@@ -109,10 +109,19 @@ class Fit:
         show: Show | None = None,
         team: Team | None = None,
     ) -> None:
-        if training.accumulate > 1 and system.procedure.couples_batch:
+        coupled = system.procedure.coupled
+        if training.accumulate > 1 and coupled:
             raise UnsupportedError(
-                f"`accumulate` is {training.accumulate}, but a loss of this system couples the data of a "
-                "batch: the sum over pieces would be another loss; train with accumulate=1"
+                f"`accumulate` is {training.accumulate}, but {', '.join(coupled)} "
+                f"{'couples' if len(coupled) == 1 else 'couple'} the data of a batch, so that the sum over "
+                "pieces would be another loss: train with accumulate=1, and with a smaller batch_size than "
+                f"{training.batch_size} if the memory does not suffice"
+            )
+        fullest = min(training.batch_size, len(splits.train))
+        if fullest < system.least_batch:
+            raise UnsupportedError(
+                f"a batch of {fullest} is too small for this system, which compares the data of a batch with "
+                f"each other: take a batch size of at least {system.least_batch}, and as many training data"
             )
         if training.patience is not None and system.monitor == "last":
             raise UnsupportedError(
@@ -126,6 +135,11 @@ class Fit:
                 raise UnsupportedError(
                     f"`compile` does not go together with several processes yet, and {team.size} were "
                     "started: leave one of them out"
+                )
+            if not isinstance(system.procedure, Simultaneous):
+                raise UnsupportedError(
+                    "`compile` makes one graph of a pass and all that is judged of it, but the players of "
+                    "this system look one after the other: leave it out"
                 )
             # the last piece of a batch, and the last batch, may be smaller: they are not compiled
             system.procedure.compile(math.ceil(training.batch_size / training.accumulate))
@@ -285,10 +299,11 @@ def refuse_apart(system: System, size: int) -> None:
     Raises:
         UnsupportedError: naming what couples the data of a batch.
     """
-    for part in system.procedure.apart:
+    if apart := system.procedure.apart:
         raise UnsupportedError(
-            f"{size} processes were started, but {type(part).__name__} couples the data of a batch and does "
-            "not say how to gather them over processes: train this system with one process"
+            f"{size} processes were started, but {', '.join(apart)} "
+            f"{'couples' if len(apart) == 1 else 'couple'} the data of a batch without saying how to gather "
+            "them over processes: train with one process"
         )
     for module in system.modules().values():
         for layer in module.modules():

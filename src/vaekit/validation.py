@@ -7,7 +7,7 @@ import torch
 from vaekit.checkpoint import Tensors, device_of
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
-from vaekit.parallel import Team
+from vaekit.parallel import Part, Team
 from vaekit.procedures import Manner
 from vaekit.randomness import quiet
 from vaekit.system import System
@@ -29,18 +29,21 @@ def validate(system: System, data: Data, batch_size: int, team: Team | None = No
     with quiet(model, device, EVALUATION_SEED), torch.no_grad():
         for batch in data.batches(batch_size, seed=EVALUATION_SEED, shuffle=False, device=device):
             size = len(batch["x"])
-            with procedure.shared(batch, Manner(team=team)) as (trace, share):
-                values: Tensors = {}
-                for player in procedure.players:
-                    judged = player.objective(trace)
-                    values |= procedure.labelled(player, {**judged.values, "loss": judged.total})
-                try:
-                    values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
-                    values["elbo"] = -values["distortion"] - values["rate"]
-                except UnsupportedError:
-                    pass  # no density, no bound: the players' own values are all there is
+            if team is not None:
+                batch = team.part(batch)
+            trace = procedure.trace(batch, Manner())
+            values: Tensors = {}
+            for player in procedure.players:
+                judged = procedure.judged(player, trace)
+                values |= procedure.labelled(player, {**judged.values, "loss": judged.total})
+            try:
+                values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
+                values["elbo"] = -values["distortion"] - values["rate"]
+            except UnsupportedError:
+                pass  # no density, no bound: the players' own values are all there is
+            mine = batch.count if isinstance(batch, Part) else size
             for name, value in values.items():
-                totals[name] = totals.get(name, 0) + size * share * value.double()
+                totals[name] = totals.get(name, 0) + mine * value.double()
             count += size
     if team is not None:
         totals = team.sums(totals)

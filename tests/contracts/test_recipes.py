@@ -33,6 +33,9 @@ def small(recipe) -> dict[str, object]:
         sizes["latents"] = (3, 2) if isinstance(parameters["latents"].default, tuple) else 3
     if "hidden" in parameters:
         sizes["hidden"] = (8,)
+    for name in ("critic", "regressors"):
+        if name in parameters:
+            sizes[name] = (8,)
     if "samples" in parameters and parameters["samples"].default > 4:
         sizes["samples"] = 4
     return sizes
@@ -79,6 +82,7 @@ VARIANTS = [
     ("vae", {"posterior": "rank_one", "prior": "mixture"}),
     ("vae", {"posterior": "low_rank", "estimator": "stl", "prior": "learned"}),
     ("sigma_vae", {"variance": "pixel"}),
+    ("adversarial_autoencoder", {"posterior": "gaussian", "prior": "mixture"}),
 ]
 
 

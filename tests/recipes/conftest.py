@@ -20,20 +20,27 @@ from vaekit.trace import Batch, Trace
 SHAPE, CONTEXT, ROWS = (1, 4, 4), (3,), 12
 
 SMALL: dict[str, dict[str, Any]] = {
+    "adversarial_autoencoder": {"latents": 3, "hidden": (8,), "critic": (6,)},
     "annealed_vae": {"ramp": 10, "capacity": 4.0, "latents": 3, "hidden": (8,)},
+    "beta_tcvae": {"latents": 3, "hidden": (8,)},
     "beta_vae": {"latents": 3, "hidden": (8,)},
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
+    "dip_vae": {"latents": 3, "hidden": (8,)},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
+    "factor_vae": {"latents": 3, "hidden": (8,), "critic": (6, 5)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
+    "info_vae": {"alpha": 0.5, "lambda_mmd": 20.0, "latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
     "latent_vae": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
+    "nash_ae": {"latents": 3, "hidden": (8,), "regressors": (6,)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
     "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
+    "wae_mmd": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 

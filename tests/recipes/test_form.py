@@ -14,9 +14,17 @@ import torch
 from vaekit import recipes
 
 OTHER = {
+    "adversarial_autoencoder": {
+        "latents": 4, "posterior": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
+    },
     "annealed_vae": {
         "capacity": 5.0, "gamma": 10.0, "ramp": 11, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "beta_tcvae": {
+        "alpha": 0.5, "beta": 3.0, "gamma": 0.5, "sampling": "balanced", "estimator": "closed", "latents": 4,
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "beta_vae": {
         "beta": 3.0, "latents": 4, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
@@ -30,12 +38,24 @@ OTHER = {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "dip_vae": {
+        "variant": "i", "lambda_od": 5.0, "lambda_d": 7.0, "latents": 4, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "dlgm": {
         "latents": (3, 4), "posterior": "diagonal", "likelihood": "gaussian", "hidden": (9,),
         "learning_rate": 1e-2,
     },
+    "factor_vae": {
+        "gamma": 3.0, "latents": 4, "critic": (6, 7), "likelihood": "gaussian", "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
+    },
     "full_covariance_vae": {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "info_vae": {
+        "alpha": 0.4, "lambda_mmd": 30.0, "kernel": "imq", "scales": (0.5, 2.0), "latents": 4,
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "iwae": {
@@ -46,6 +66,10 @@ OTHER = {
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "nash_ae": {
+        "weight": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
     },
     "piwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
@@ -65,6 +89,10 @@ OTHER = {
         "latents": 4, "likelihood": "gaussian", "posterior": "full", "prior": "mixture",
         "estimator": "sample", "samples": 3, "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
+    },
+    "wae_mmd": {
+        "latents": 4, "lambda_mmd": 30.0, "kernel": "rbf", "scales": (0.5, 2.0), "encoder": "gaussian",
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
 }  # fmt: skip
 """Another value for every argument; one that needs company comes with it."""

@@ -11,7 +11,13 @@ from vaekit.conditionals.likelihoods import (
     Poisson,
 )
 from vaekit.conditionals.linear import LinearPosterior
-from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
+from vaekit.conditionals.priors import (
+    GaussianMixture,
+    GaussianRing,
+    LearnedGaussian,
+    StandardGaussian,
+    UnitCube,
+)
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "FixedGaussian",
     "Gaussian",
     "GaussianMixture",
+    "GaussianRing",
     "Laplace",
     "LearnedGaussian",
     "LinearPosterior",
@@ -34,4 +41,5 @@ __all__ = [
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
+    "UnitCube",
 ]

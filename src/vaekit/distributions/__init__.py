@@ -6,6 +6,7 @@ from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
+from vaekit.distributions.uniform import UnitUniform
 
 __all__ = [
     "Bernoulli",
@@ -23,6 +24,7 @@ __all__ = [
     "PooledNormal",
     "RankOnePrecisionNormal",
     "StandardNormal",
+    "UnitUniform",
     "detached",
     "kl_per_dimension",
     "sum_event",

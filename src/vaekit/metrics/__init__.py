@@ -2,6 +2,12 @@
 
 from vaekit.metrics.ais import Ais, Bdmc, ais, annealed_weights, bdmc
 from vaekit.metrics.annealing import Annealing, sigmoid_schedule
+from vaekit.metrics.dependence import (
+    Dependence,
+    GaussianTotalCorrelation,
+    gaussian_total_correlation,
+    total_correlation,
+)
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
@@ -11,8 +17,10 @@ __all__ = [
     "Ais",
     "Annealing",
     "Bdmc",
+    "Dependence",
     "Distance",
     "Elbo",
+    "GaussianTotalCorrelation",
     "Information",
     "LatentUse",
     "Nll",
@@ -24,9 +32,11 @@ __all__ = [
     "energy_distance",
     "evaluate",
     "frechet",
+    "gaussian_total_correlation",
     "latent_use",
     "log_evidence",
     "mutual_information",
     "nll",
     "sigmoid_schedule",
+    "total_correlation",
 ]

@@ -12,6 +12,7 @@ from vaekit.networks.conv64 import StudyDecoder, StudyEncoder
 from vaekit.networks.dlgm import DlgmDecoder
 from vaekit.networks.gated import GatedMLP
 from vaekit.networks.initialise import set_output_bias
+from vaekit.networks.leave_one_out import LeaveOneOut
 from vaekit.networks.mlp import MLP, Activation, Init
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
 from vaekit.networks.skip import SkipMLP
@@ -25,6 +26,7 @@ __all__ = [
     "DlgmDecoder",
     "GatedMLP",
     "Init",
+    "LeaveOneOut",
     "ResidualDecoder",
     "ResidualEncoder",
     "SkipMLP",

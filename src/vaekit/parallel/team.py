@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -19,30 +18,43 @@ T = TypeVar("T")
 Named = dict[str, Tensor]
 
 _ASK_EVERY = 8  # steps between two questions that wait for a device other than the CPU
-_sharing: list[Share] = []  # the share that is being worked on, if any: see `pooled`
+_parts: list[Part] = []  # the part of a batch that is being worked on, if any: see `pooled`
 
 
-@dataclass(frozen=True)
-class Share:
-    """One process's part of a batch.
+class Part(dict[str, Tensor]):
+    """One process's rows of a batch.
+
+    Where a batch has fewer data than there are processes, a row of another process is borrowed, with weight
+    0, so that all of them take part in every exchange.
 
     Args:
-        batch: its rows, one at least: where a batch has fewer data than there are processes, a row of another
-            process is borrowed, with weight 0, so that all of them take part in every exchange.
         whole: the batch of all processes.
-        start: place of the first row in the whole batch.
-        count: number of rows that count, 0 for a borrowed one.
+        rank: number of this process.
+        size: number of processes.
     """
 
-    batch: Batch
-    whole: Batch
-    start: int
-    count: int
+    def __init__(self, whole: Batch, rank: int, size: int) -> None:
+        self.whole, self.rank, self.size = whole, rank, size
+        self.total = len(whole["x"])
+        counts = [self.total // size + (number < self.total % size) for number in range(size)]
+        self.count = counts[rank]
+        self.start = sum(counts[:rank]) if self.count else 0
+        self.rows = max(1, self.count)
+        super().__init__({n: value[self.start : self.start + self.rows] for n, value in whole.items()})
 
-    @property
-    def total(self) -> int:
-        """Number of data in the whole batch."""
-        return len(self.whole["x"])
+    @contextmanager
+    def noise(self, samples: int | None) -> Iterator[None]:
+        """Inside, draws are this part's of those for the whole batch, and `pooled` is over processes.
+
+        Args:
+            samples: draws per datum, if there is a sample axis.
+        """
+        _parts.append(self)
+        try:
+            with Rows(self.total, self.start, self.rows, samples, self.rank, self.size):
+                yield
+        finally:
+            _parts.pop()
 
     def gather(self, trace: Trace) -> Trace:
         """The trace of the whole batch: batch and latents, with gradient."""
@@ -50,13 +62,13 @@ class Share:
 
 
 def pooled(sums: Tensor) -> Tensor | None:
-    """The sum over processes of a sum over a share, with gradient; None where a share is the whole batch.
+    """The sum over processes of a sum over rows, with gradient; None where a process has the whole batch.
 
     For modules and terms that couple the batch and say `gathers = True`.
     """
-    if not _sharing:
+    if not _parts:
         return None
-    return summed(sums if _sharing[-1].count else 0 * sums)
+    return summed(sums if _parts[-1].count else 0 * sums)
 
 
 class Team:
@@ -79,34 +91,15 @@ class Team:
 
     # -- one step -------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def share(self, batch: Batch, samples: int | None = None) -> Iterator[Share]:
-        """Work on this process's rows of a batch, with their noise.
-
-        Args:
-            batch: of all processes, the same on each.
-            samples: draws per datum, if there is a sample axis.
-        """
-        total = len(batch["x"])
-        sizes = [total // self.size + (rank < total % self.size) for rank in range(self.size)]
-        start, count = sum(sizes[: self.rank]), sizes[self.rank]
-        if not count:
-            start = 0
-        rows = max(1, count)
-        mine = {name: value[start : start + rows] for name, value in batch.items()}
-        share = Share(mine, batch, start, count)
-        _sharing.append(share)
-        try:
-            with Rows(total, start, rows, samples, self.rank, self.size):
-                yield share
-        finally:
-            _sharing.pop()
+    def part(self, batch: Batch) -> Part:
+        """This process's rows of a batch that is the same on each."""
+        return Part(batch, self.rank, self.size)
 
     @torch.no_grad()
-    def average(self, parameters: Sequence[nn.Parameter], values: Named) -> Named:
+    def sum(self, parameters: Sequence[nn.Parameter], values: Named) -> Named:
         """Sum gradients and named values over processes, in one message.
 
-        Both are weighted by the processes' shares of the data already, so that the sums are means.
+        Both are weighted by the processes' parts of the batch already, so that the sums are means.
 
         Args:
             parameters: of one player; their gradients are replaced.
@@ -132,7 +125,7 @@ class Team:
 
     @torch.no_grad()
     def total(self, buffers: Sequence[Tensor]) -> None:
-        """Replace what was counted over shares, as for a codebook, by its sum over processes."""
+        """Replace what was counted over parts, as for a codebook, by its sum over processes."""
         for buffer in buffers:
             dist.all_reduce(buffer)
 

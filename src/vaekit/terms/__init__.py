@@ -1,21 +1,54 @@
 """Terms: trace -> one value per datum, in nats. The mathematics of an objective stands here, once."""
 
+from vaekit.terms.adversarial import (
+    Deception,
+    DensityRatio,
+    Discrimination,
+    PermutationTest,
+    codes,
+    log_odds,
+    permute_dimensions,
+    prior_codes,
+)
+from vaekit.terms.aggregate import DimensionWise, Information, TotalCorrelation
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
+from vaekit.terms.costs import SquaredError
+from vaekit.terms.covariance import OffDiagonal, UnitVariance
+from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
-from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, per_datum
+from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, once, per_datum
+from vaekit.terms.prediction import Predictability, PredictionError
 
 __all__ = [
+    "MMD",
     "Capacity",
+    "Deception",
+    "DensityRatio",
+    "DimensionWise",
+    "Discrimination",
     "Distortion",
     "ImportanceBound",
+    "Information",
+    "OffDiagonal",
     "On",
+    "PermutationTest",
+    "Predictability",
+    "PredictionError",
     "Rate",
+    "SquaredError",
     "Term",
+    "TotalCorrelation",
+    "UnitVariance",
+    "codes",
     "divergence",
     "effective_sample_size",
     "log_likelihood",
     "log_mean_exp",
+    "log_odds",
     "log_ratio",
     "log_weight",
+    "once",
     "per_datum",
+    "permute_dimensions",
+    "prior_codes",
 ]
