@@ -15,7 +15,7 @@ ROOT = Path(vaekit.__file__).parent
 
 # from the bottom up; a module may import from its own layer's line above, never from below
 LAYERS = [
-    ["errors", "__init__", "checks", "randomness"],
+    ["errors", "__init__", "checks", "randomness", "pooling"],
     ["distributions", "networks"],
     ["conditionals"],
     ["trace", "schedules", "data"],

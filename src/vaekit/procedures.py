@@ -133,7 +133,8 @@ class Procedure(ABC):
         self._after = [module for module in parts.values() if hasattr(module, "after_step")]
         self._counting = [module for module in parts.values() if hasattr(module, "statistics")]
         self._couplings = _couplings(model, players)
-        self._gathers = any(_gathers(part) for parts in self._couplings.values() for part in parts)
+        terms = [term for player in players for _, term in player.objective.terms.values()]
+        self._gathers = any(map(_gathers, terms))
         self._compiled: tuple[int, Callable[[Batch, Manner], list[Judged]]] | None = None
         owned = {id(p) for p in self.players[0].parameters}
         roots = (model, *(player.objective for player in players))

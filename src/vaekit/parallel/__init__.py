@@ -6,6 +6,6 @@ a run is the same on one and on several, to rounding.
 """
 
 from vaekit.parallel.launch import launched, rank_here, team_here
-from vaekit.parallel.team import Part, Team, pooled
+from vaekit.parallel.team import Part, Team
 
-__all__ = ["Part", "Team", "launched", "pooled", "rank_here", "team_here"]
+__all__ = ["Part", "Team", "launched", "rank_here", "team_here"]

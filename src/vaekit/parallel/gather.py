@@ -1,42 +1,19 @@
-"""Sums and rows over processes, with gradients."""
+"""The rows of all processes, with gradients."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch import distributed as dist
 from torch.distributions import Distribution
 
 from vaekit.distributions import CholeskyNormal
 from vaekit.distributions.lean import Lean, lazy
 from vaekit.errors import UnsupportedError
+from vaekit.pooling import summed
 from vaekit.trace import Latent, Trace
-
-
-class _Sum(torch.autograd.Function):
-    """y = sum over processes of x. The loss of all is the sum of theirs, so dx = sum over processes of dy."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        total = values.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> Tensor:
-        total = slopes[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
-
-
-def summed(values: Tensor) -> Tensor:
-    """The sum over processes, with gradient; the same on all of them."""
-    total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]  # torch gives it no types
-    return total
 
 
 def gathered(tensors: Sequence[Tensor], axis: int, start: int, count: int, total: int) -> list[Tensor]:

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from vaekit.parallel.gather import gather_trace, summed
+from vaekit.parallel.gather import gather_trace
 from vaekit.parallel.noise import Rows
+from vaekit.pooling import pooling
 from vaekit.trace import Batch, Trace
 
 T = TypeVar("T")
 Named = dict[str, Tensor]
 
 _ASK_EVERY = 8  # steps between two questions that wait for a device other than the CPU
-_parts: list[Part] = []  # the part of a batch that is being worked on, if any: see `pooled`
 
 
 class Part(dict[str, Tensor]):
@@ -49,26 +49,13 @@ class Part(dict[str, Tensor]):
         Args:
             samples: draws per datum, if there is a sample axis.
         """
-        _parts.append(self)
-        try:
-            with Rows(self.total, self.start, self.rows, samples, self.rank, self.size):
-                yield
-        finally:
-            _parts.pop()
+        rows = Rows(self.total, self.start, self.rows, samples, self.rank, self.size)
+        with pooling(self.count > 0), rows:
+            yield
 
     def gather(self, trace: Trace) -> Trace:
         """The trace of the whole batch: batch and latents, with gradient."""
         return gather_trace(trace, self.start, self.count, self.total, self.whole)
-
-
-def pooled(sums: Tensor) -> Tensor | None:
-    """The sum over processes of a sum over rows, with gradient; None where a process has the whole batch.
-
-    For modules and terms that couple the batch and say `gathers = True`.
-    """
-    if not _parts:
-        return None
-    return summed(sums if _parts[-1].count else 0 * sums)
 
 
 class Team:
