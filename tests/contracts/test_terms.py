@@ -131,8 +131,9 @@ def test_term(model, term):
     check_term(TERMS[term], trace_of(model))
 
 
-@pytest.mark.parametrize("term", ["distortion", "rate", "sampled rate", "capacity", "squared error"])
-@pytest.mark.parametrize("term", ["distortion", "rate", "sampled rate", "capacity", *ADVERSARIAL])
+@pytest.mark.parametrize(
+    "term", ["distortion", "rate", "sampled rate", "capacity", "squared error", *ADVERSARIAL]
+)
 @pytest.mark.parametrize("model", MODELS)
 def test_term_without_sample_axis(model, term):
     check_term(TERMS[term], trace_of(model, samples=None))
