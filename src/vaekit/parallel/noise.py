@@ -115,11 +115,15 @@ class Rows(TorchFunctionMode):
         return plan.mine(func(*bounds, plan.whole, **kwargs))
 
     def _alike(self, func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: Any) -> Tensor:
-        """torch.randn_like(values), and draws with parameters, such as torch.bernoulli(p)."""
+        """torch.randn_like(values), and what depends on values: torch.bernoulli(p), functional.dropout(x)."""
         first = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
         if first is None:  # torch.normal(0.0, 1.0, shape)
             return self._bounded(func, args, kwargs)
-        plan = self._plan(first.shape)
+        classes = func in (
+            torch.multinomial,
+            torch.Tensor.multinomial,
+        )  # their probabilities have an axis more
+        plan = self._plan(first.shape[:-1] if classes else first.shape)
         wide = [self._wide(value, plan) for value in args]
         return plan.mine(func(*wide, **{name: self._wide(value, plan) for name, value in kwargs.items()}))
 
@@ -129,15 +133,6 @@ class Rows(TorchFunctionMode):
         plan = self._plan(values.shape)
         drawn = func(values.new_empty(plan.whole), *(self._wide(value, plan) for value in args[1:]), **kwargs)
         return values.copy_(plan.mine(drawn))
-
-    def _dropped(self, func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: Any) -> Tensor:
-        """functional.dropout(values, p, training, inplace) and its relatives: a random mask of the values."""
-        names = ("input", "p", "training", "inplace")
-        given: dict[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs, "inplace": False}
-        values: Tensor = given.pop("input")
-        plan = self._plan(values.shape)
-        ones = torch.ones(plan.whole, dtype=values.dtype, device=values.device)
-        return values * plan.mine(func(ones, **given))
 
     @staticmethod
     def _wide(value: Any, plan: _Plan) -> Any:
@@ -152,7 +147,9 @@ _DRAWS: dict[Any, Callable[..., Tensor]] = {
         (
             torch.randn_like, torch.rand_like, torch.normal, torch.bernoulli, torch.Tensor.bernoulli,
             torch.multinomial, torch.Tensor.multinomial, torch.poisson, torch._standard_gamma,
-            torch._sample_dirichlet,
+            torch._sample_dirichlet, functional.gumbel_softmax, functional.rrelu, functional.dropout,
+            functional.dropout1d, functional.dropout2d, functional.dropout3d, functional.alpha_dropout,
+            functional.feature_alpha_dropout,
         ),
         Rows._alike,
     ),
@@ -162,9 +159,6 @@ _DRAWS: dict[Any, Callable[..., Tensor]] = {
             torch.Tensor.log_normal_, torch.Tensor.cauchy_, torch.Tensor.geometric_,
         ),
         Rows._in_place,
-    ),
-    **dict.fromkeys(
-        (functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d), Rows._dropped
     ),
 }  # fmt: skip
 
