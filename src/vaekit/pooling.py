@@ -38,7 +38,7 @@ def summed(values: Tensor) -> Tensor:
 def pooled(sums: Tensor) -> Tensor | None:
     """The sum over processes of sums over rows, with gradient; None where this process has the whole batch.
 
-    For modules that couple the batch and say `gathers = True`.
+    For what couples the batch and says `pools = True`: its result is then of the whole batch everywhere.
     """
     if not _counting:
         return None

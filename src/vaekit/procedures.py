@@ -150,8 +150,8 @@ class Procedure(ABC):
 
     @property
     def apart(self) -> list[str]:
-        """What of it does not say how to gather the data over processes."""
-        return [name for name, parts in self._couplings.items() if not all(map(_gathers, parts))]
+        """What of it is for one process: it neither gathers the data of several, nor pools what it counts."""
+        return [name for name, parts in self._couplings.items() if not all(map(_together, parts))]
 
     @property
     def couples_batch(self) -> bool:
@@ -264,6 +264,10 @@ def _couplings(model: Model, players: Sequence[Player]) -> dict[str, list[object
 
 def _gathers(part: object) -> bool:
     return bool(getattr(part, "gathers", False))
+
+
+def _together(part: object) -> bool:
+    return _gathers(part) or bool(getattr(part, "pools", False))
 
 
 def _names(module: nn.Module) -> Sequence[str]:

@@ -43,7 +43,7 @@ PRIORS = {
     "StandardGaussian": lambda: c.StandardGaussian((4,)),
     "UnitCube": lambda: c.UnitCube((4,)),
 }
-ELSEWHERE = {"Deterministic", "LinearPosterior"}  # below
+ELSEWHERE = {"Deterministic", "Flow", "LinearPosterior", "PrecisionWeighted", "VampPrior"}  # below
 IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
 
 
@@ -128,6 +128,23 @@ class Shared(nn.Module):
 
     def forward(self, *context):
         return self.posterior(*context)
+
+
+class Aggregate(nn.Module):
+    """The VampPrior beside the posterior that it is made of."""
+
+    def __init__(self):
+        super().__init__()
+        self.posterior = c.Gaussian(network, (4,))
+        self.prior = c.VampPrior(self.posterior, torch.rand(3, 3))
+
+    def forward(self, *context):
+        return self.prior(*context)
+
+
+def test_vamp_prior():
+    check_conditional(Aggregate(), event=(4,))
+    assert Aggregate()(torch.randn(5, 2)).batch_shape == ()
 
 
 def test_linear_posterior():

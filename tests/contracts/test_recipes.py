@@ -81,6 +81,12 @@ VARIANTS = [
     ("piwae", {"gradient": "stl", "groups": 2}),
     ("vae", {"posterior": "rank_one", "prior": "mixture"}),
     ("vae", {"posterior": "low_rank", "estimator": "stl", "prior": "learned"}),
+    ("vae", {"prior": "flow"}),
+    ("vamp_vae", {"prior": "mixture", "components": 4}),
+    ("hvae", {"prior": "standard"}),
+    ("ladder_vae", {"batch_norm": True}),
+    ("flow_density", {"flow": "realnvp"}),
+    ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
     ("adversarial_autoencoder", {"posterior": "gaussian", "prior": "mixture"}),
 ]

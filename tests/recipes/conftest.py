@@ -29,9 +29,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "dip_vae": {"latents": 3, "hidden": (8,)},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
     "factor_vae": {"latents": 3, "hidden": (8,), "critic": (6, 5)},
+    "flow_density": {"transforms": 2, "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
+    "hvae": {"components": 5, "warmup": 10, "latents": (3, 2), "hidden": (8,)},
     "info_vae": {"alpha": 0.5, "lambda_mmd": 20.0, "latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
+    "ladder_vae": {"latents": (3, 2), "hidden": (8, 7), "warmup": 10},
     "latent_vae": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "nash_ae": {"latents": 3, "hidden": (8,), "regressors": (6,)},
@@ -40,12 +43,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "sigma_vae": {"latents": 3, "hidden": (8,)},
     "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
+    "vamp_vae": {"components": 5, "warmup": 10, "latents": 3, "hidden": (8,)},
     "wae_mmd": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "flow_density": {"kind": "real"},
     "latent_vae": {"kind": "real"},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},

@@ -50,9 +50,15 @@ OTHER = {
         "gamma": 3.0, "latents": 4, "critic": (6, 7), "likelihood": "gaussian", "architecture": "gated",
         "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
     },
+    "flow_density": {"flow": "nsf", "transforms": 1, "hidden": (9,), "learning_rate": 1e-2},
     "full_covariance_vae": {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "hvae": {
+        "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0,
+        "latents": (3, 3, 2), "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,),
+        "learning_rate": 1e-2,
     },
     "info_vae": {
         "alpha": 0.4, "lambda_mmd": 30.0, "kernel": "imq", "scales": (0.5, 2.0), "latents": 4,
@@ -61,6 +67,10 @@ OTHER = {
     "iwae": {
         "samples": 5, "gradient": "stl", "layers": 2, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "stages": 2,
+    },
+    "ladder_vae": {
+        "latents": (3, 3), "hidden": (9,), "warmup": 0, "batch_norm": True, "likelihood": "gaussian",
+        "learning_rate": 1e-2,
     },
     "latent_vae": {"latents": 4, "hidden": (9,), "learning_rate": 1e-2, "halve": 1},
     "miwae": {
@@ -87,8 +97,13 @@ OTHER = {
     },
     "vae": {
         "latents": 4, "likelihood": "gaussian", "posterior": "full", "prior": "mixture",
-        "estimator": "sample", "samples": 3, "architecture": "gated", "hidden": (9,), "activation": "tanh",
+        "components": {"prior": "mixture", "components": 4}, "estimator": "sample", "samples": 3,
+        "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
+    },
+    "vamp_vae": {
+        "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0, "latents": 4,
+        "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,), "learning_rate": 1e-2,
     },
     "wae_mmd": {
         "latents": 4, "lambda_mmd": 30.0, "kernel": "rbf", "scales": (0.5, 2.0), "encoder": "gaussian",
@@ -114,7 +129,7 @@ def test_no_dead_knob(name, argument, small, spec, batch_of):
 
     def outcome(**arguments):
         torch.manual_seed(1)
-        kind = "real" if name in ("latent_vae", "ppca") else "unit"
+        kind = "real" if name in ("flow_density", "latent_vae", "ppca") else "unit"
         here = spec(kind, context=name == "cvae")
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)

@@ -18,17 +18,25 @@ LARGER = {
     },
     "beta_tcvae": {"latents": 4, "hidden": (64,), "beta": 2.0, "learning_rate": 2e-3},
     "beta_vae": {"latents": 4, "hidden": (64,), "beta": 2.0, "learning_rate": 2e-3},
+    "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
     "dip_vae": {"latents": 4, "hidden": (64,), "lambda_od": 2.0, "learning_rate": 2e-3},
     "dlgm": {"latents": (4, 3), "hidden": (64,)},
-    "info_vae": {"latents": 4, "hidden": (64,), "alpha": 0.2, "lambda_mmd": 20.0, "learning_rate": 2e-3},
     "factor_vae": {"latents": 4, "hidden": (64,), "critic": (32,), "gamma": 3.0, "learning_rate": 2e-3},
-    "ppca": {"latents": 6, "learning_rate": 3e-2},
-    "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
-    "nash_ae": {"latents": 4, "hidden": (64,), "weight": 0.02, "learning_rate": 2e-3},
+    "flow_density": {"transforms": 2, "hidden": (64,), "learning_rate": 3e-3},
+    "hvae": {
+        "latents": (4, 3), "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3,
+    },
+    "info_vae": {"latents": 4, "hidden": (64,), "alpha": 0.2, "lambda_mmd": 20.0, "learning_rate": 2e-3},
+    "ladder_vae": {"latents": (4, 3), "hidden": (64,), "warmup": 50, "learning_rate": 2e-3},
     "latent_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
+    "nash_ae": {"latents": 4, "hidden": (64,), "weight": 0.02, "learning_rate": 2e-3},
+    "ppca": {"latents": 6, "learning_rate": 3e-2},
     "two_stage_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
+    "vamp_vae": {"latents": 4, "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3},
 }  # fmt: skip
-COSTS = {"wae_mmd": SquaredError()}
+COSTS = {
+    "wae_mmd": SquaredError(),
+}
 """What is measured of a recipe whose model has no bound: its price for a reconstruction."""
 
 

@@ -1,6 +1,7 @@
 """Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
 
 from vaekit.conditionals.deterministic import Deterministic
+from vaekit.conditionals.flow import Flow
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
 from vaekit.conditionals.likelihoods import (
     Bernoulli,
@@ -11,6 +12,7 @@ from vaekit.conditionals.likelihoods import (
     Poisson,
 )
 from vaekit.conditionals.linear import LinearPosterior
+from vaekit.conditionals.precision import PrecisionWeighted
 from vaekit.conditionals.priors import (
     GaussianMixture,
     GaussianRing,
@@ -18,6 +20,7 @@ from vaekit.conditionals.priors import (
     StandardGaussian,
     UnitCube,
 )
+from vaekit.conditionals.vamp import VampPrior
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "Deterministic",
     "DiscretisedLogistic",
     "FixedGaussian",
+    "Flow",
     "Gaussian",
     "GaussianMixture",
     "GaussianRing",
@@ -38,8 +42,10 @@ __all__ = [
     "OptimalGaussian",
     "PixelGaussian",
     "Poisson",
+    "PrecisionWeighted",
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
     "UnitCube",
+    "VampPrior",
 ]

@@ -2,9 +2,10 @@
 
 from vaekit.distributions.bernoulli import Bernoulli, ContinuousBernoulli
 from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankOnePrecisionNormal
+from vaekit.distributions.flow import Flow
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
-from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
+from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension, product
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
 from vaekit.distributions.uniform import UnitUniform
 
@@ -15,6 +16,7 @@ __all__ = [
     "ContinuousBernoulli",
     "DiagonalNormal",
     "DiscretisedLogistic",
+    "Flow",
     "Laplace",
     "Lean",
     "LowRankNormal",
@@ -27,5 +29,6 @@ __all__ = [
     "UnitUniform",
     "detached",
     "kl_per_dimension",
+    "product",
     "sum_event",
 ]

@@ -97,6 +97,11 @@ class Path:
     """
 
     def __init__(self, model: Model, batch: Batch, start: Start) -> None:
+        if not model.names:
+            raise UnsupportedError(
+                "annealed importance sampling goes through latents, and the model has none: its likelihood "
+                "is exact, use `nll`"
+            )
         trace = model(batch)
         if any(latent.chained for latent in trace.latents.values()):
             raise UnsupportedError(
