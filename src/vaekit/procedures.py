@@ -29,7 +29,8 @@ class Player:
         moves: the modules (or parameters) that this player owns; what is shared counts once.
         objective: what it minimises.
         optimizer: makes the optimiser from the parameters, such as `lambda p: torch.optim.Adam(p, 1e-3)`.
-        pace: a schedule that multiplies the optimiser's learning rates, if any.
+        pace: a schedule that multiplies the optimiser's learning rates, if any. While it is zero the player
+            rests: no gradient is taken for it, and its optimiser stands still.
         times: moves in one step; more than one where play alternates, such as a critic that stays ahead.
         observes: whether its objective looks at the likelihood. Where it does not and play alternates, the
             model need not decode for it.
@@ -62,19 +63,25 @@ class Player:
         self.objective = objective
         self.optimizer = optimizer(self.parameters)
         # its value is read at every step by the optimiser's host: on the CPU that waits for no device
+        # (a sketch on the device "meta" has no values to bring there)
         self.pace = pace if pace is None or pace.step.is_meta else pace.cpu()
         self.times = whole("times", times)
         self.observes = observes
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
+    def ready(self) -> bool:
+        """Set the learning rates of this step; whether the player moves in it, or rests."""
+        if self.pace is None:
+            return True
+        factor = float(self.pace())
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        return factor != 0
+
     def move(self, clip: float | None) -> None:
         """Step along the gradients that are there, and clear them."""
         if clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, clip)
-        if self.pace is not None:
-            factor = float(self.pace())
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * factor
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -106,7 +113,8 @@ class Procedure(ABC):
 
     Args:
         model: makes the traces.
-        players: who moves.
+        players: who moves. Those that were given the same objective, to rest at different times, are judged
+            together where they share a trace: it is evaluated once, and sends one gradient to all of them.
         samples: draws per datum; None for one draw without a sample axis.
         branches: further passes that the objectives judge.
     """
@@ -136,6 +144,10 @@ class Procedure(ABC):
         terms = [term for player in players for _, term in player.objective.terms.values()]
         self._gathers = any(map(_gathers, terms))
         self._compiled: tuple[int, Callable[[Batch, Manner], list[Judged]]] | None = None
+        groups: dict[int, list[Player]] = {}
+        for player in self.players:
+            groups.setdefault(id(player.objective), []).append(player)
+        self._groups = list(groups.values())
         owned = {id(p) for p in self.players[0].parameters}
         roots = (model, *(player.objective for player in players))
         # one player who owns all that can move: nothing to keep apart, and naming the inputs takes time
@@ -173,9 +185,13 @@ class Procedure(ABC):
         values = self._play(batches, manner)
         if manner.team is not None:
             manner.team.total(self._statistics())
+        self.after_step()
+        return values
+
+    def after_step(self) -> None:
+        """Move on what is no gradient: schedules, running averages, codebooks."""
         for module in self._after:
             module.after_step()  # type: ignore[operator]  # found by its name in the constructor
-        return values
 
     def trace(self, batch: Batch, manner: Manner, observes: bool = True) -> Trace:
         """One forward pass as this procedure wants it, or its latents alone."""
@@ -195,13 +211,29 @@ class Procedure(ABC):
 
     def judge(self, player: Player, trace: Trace | Looked, share: float, keep: bool) -> dict[str, Tensor]:
         """Add the gradient of a player's objective to this player's parameters, and to no other."""
-        total, values = self.judged(player, trace)
-        loss = total if share == 1 else total * share
-        loss.backward(inputs=None if self._whole else player.parameters, retain_graph=keep)
+        return self._judge([player], [player], trace, share, keep)
+
+    def _judge(
+        self,
+        players: Sequence[Player],
+        moving: Sequence[Player],
+        trace: Trace | Looked,
+        share: float,
+        keep: bool,
+    ) -> dict[str, Tensor]:
+        """The objective that some players share: its gradient for those who move, its values for all."""
+        with nullcontext() if moving else torch.no_grad():
+            total, values = self.judged(players[0], trace)
+        if moving:
+            loss = total if share == 1 else total * share
+            inputs = None if self._whole else [p for player in moving for p in player.parameters]
+            loss.backward(inputs=inputs, retain_graph=keep)
         values["loss"] = total.detach()
         if share != 1:
             values = {name: value * share for name, value in values.items()}
-        return self.labelled(player, values)
+        if len(players) == 1:
+            return self.labelled(players[0], values)
+        return {k: v for player in players for k, v in self.labelled(player, values).items()}
 
     def labelled(self, player: Player, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Named values of one player among several carry its name: "critic/loss"."""
@@ -210,9 +242,9 @@ class Procedure(ABC):
         return {f"{player.name}/{name}": value for name, value in values.items()}
 
     def losses(self, batch: Batch, manner: Manner) -> list[Judged]:
-        """One pass, and what every player says of it."""
+        """One pass, and what is said of it: by every player, or several where they share an objective."""
         trace = self.trace(batch, manner)
-        return [self.judged(player, trace) for player in self.players]
+        return [self.judged(group[0], trace) for group in self._groups]
 
     def agree(
         self, players: Sequence[Player], values: dict[str, Tensor], manner: Manner
@@ -222,7 +254,7 @@ class Procedure(ABC):
             return values
         for number, player in enumerate(players):
             values |= manner.team.sum(player.parameters, {} if number else values)
-        return values
+        return values if players else manner.team.sum([], values)
 
     def _statistics(self) -> list[Tensor]:
         """What modules count over a batch and use in `after_step`: the buffers that they name."""
@@ -322,7 +354,7 @@ class Simultaneous(Procedure):
         if self._compiled is None or self._compiled[0] != len(batch["x"]):
             return self.trace(batch, manner)
         judged = self._compiled[1](batch, manner)
-        return Looked({id(p.objective): one for p, one in zip(self.players, judged, strict=True)})
+        return Looked({id(group[0].objective): one for group, one in zip(self._groups, judged, strict=True)})
 
     def compile(self, size: int, backend: str = "inductor") -> None:
         """Compile the pass and all judgements of it into one graph, without a break.
@@ -351,14 +383,16 @@ class Simultaneous(Procedure):
 
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
+        awake = [player for player in self.players if player.ready()]
         for batch, share in zip(batches, _shares(batches), strict=True):
             trace = self.look(batch, manner)
-            for player in self.players:
-                keep = player is not self.players[-1]
-                _add(totals, self.judge(player, trace, share, keep))
+            for group in self._groups:
+                keep = group is not self._groups[-1]
+                moving = [player for player in group if player in awake]
+                _add(totals, self._judge(group, moving, trace, share, keep))
             del trace  # its tensors go back before the next piece, or the optimiser, asks for memory
-        totals = self.agree(self.players, totals, manner)
-        for player in self.players:
+        totals = self.agree(awake, totals, manner)
+        for player in awake:
             player.move(manner.clip)
         return totals
 
@@ -376,17 +410,20 @@ class Alternating(Procedure):
         inside = {id(parameter) for parameter in self.model.parameters()}
         kept: Trace | None = None
         for player in self.players:
-            stale = len(batches) > 1 or any(id(parameter) in inside for parameter in player.parameters)
-            for _ in range(player.times):
+            moves = player.ready()
+            touched = moves and any(id(parameter) in inside for parameter in player.parameters)
+            stale = touched or len(batches) > 1
+            for _ in range(player.times if moves else 1):
                 values: dict[str, Tensor] = {}
                 for batch, share in zip(batches, _shares(batches), strict=True):
                     if kept is None or (player.observes and not kept.observed):
                         trace = self.trace(batch, manner, player.observes)
                     else:
                         trace = kept
-                    _add(values, self.judge(player, trace, share, False))
+                    _add(values, self._judge([player], [player] if moves else [], trace, share, False))
                 values = self.agree([player], values, manner)
-                player.move(manner.clip)
+                if moves:
+                    player.move(manner.clip)
                 # what terms share of a trace does not outlive a move
                 kept = None if stale else _renewed(trace)
             totals |= values

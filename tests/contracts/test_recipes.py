@@ -77,6 +77,7 @@ VARIANTS = [
     ("cvae", {"alpha": 0.5}),
     ("cvae", {"prior": "standard", "samples": 3}),
     ("iwae", {"layers": 2}),
+    ("iwae", {"stages": 2}),
     ("iwae", {"gradient": "dreg"}),
     ("piwae", {"gradient": "stl", "groups": 2}),
     ("vae", {"posterior": "rank_one", "prior": "mixture"}),
@@ -89,6 +90,7 @@ VARIANTS = [
     ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
     ("adversarial_autoencoder", {"posterior": "gaussian", "prior": "mixture"}),
+    ("structured_vae", {"order": "joint", "start": 0, "neighbourhood": 1}),
 ]
 
 

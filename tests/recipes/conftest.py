@@ -41,6 +41,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
+    "structured_vae": {"latents": 3, "hidden": (8,), "neighbourhood": 3, "start": 1},
     "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
     "vamp_vae": {"components": 5, "warmup": 10, "latents": 3, "hidden": (8,)},
@@ -54,6 +55,7 @@ FITTING: dict[str, dict[str, Any]] = {
     "latent_vae": {"kind": "real"},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
+    "structured_vae": {"kind": "unit"},
     "two_stage_vae": {"kind": "unit"},
 }
 """Arguments of `spec` for recipes that are not tried on binary data without a condition."""
@@ -148,6 +150,7 @@ def gradients() -> Callable[..., dict[str, Tensor]]:
         system = copy.deepcopy(system)
         for player in system.procedure.players:
             player.optimizer = torch.optim.SGD(player.parameters, lr=1.0)
+            player.rates = [1.0]  # what a pace multiplies
         before = {key: value.detach().clone() for key, value in system.model.named_parameters()}
         torch.manual_seed(seed)
         system.procedure.step([batch])

@@ -47,11 +47,14 @@ def slopes(made, fitting, batch_of):
         found = {}
         with torch._functorch.config.patch(donated_buffer=False):
             judged = losses(batch_of(fitting(name), 6), Manner())
-            for player, (total, values) in zip(procedure.players, judged, strict=True):
-                found |= {f"{player.name} {key}": value for key, value in values.items()}
-                total.backward(inputs=player.parameters, retain_graph=True)
-                found |= {f"{player.name} {i}": p.grad for i, p in enumerate(player.parameters)}
-                player.optimizer.zero_grad()
+            objectives = list(dict.fromkeys(player.objective for player in procedure.players))
+            for objective, (total, values) in zip(objectives, judged, strict=True):
+                for player in procedure.players:
+                    if player.objective is objective:
+                        found |= {f"{player.name} {key}": value for key, value in values.items()}
+                        total.backward(inputs=player.parameters, retain_graph=True)
+                        found |= {f"{player.name} {i}": p.grad for i, p in enumerate(player.parameters)}
+                        player.optimizer.zero_grad()
         return {**found, "stream": torch.get_rng_state()}
 
     return run

@@ -90,6 +90,10 @@ OTHER = {
         "variance": "shared", "sigma": {"variance": "fixed", "sigma": 0.3}, "latents": 4,
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "structured_vae": {
+        "latents": 4, "neighbourhood": 5, "order": "joint", "start": 2, "ceiling": 1.0, "prior": (2.0, 0.1),
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "two_stage_vae": {
         "latents": 4, "architecture": "gated", "hidden": (9,), "activation": "tanh", "second_hidden": (9,),
         "second_epochs": 70,

@@ -31,6 +31,7 @@ LARGER = {
     "latent_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "nash_ae": {"latents": 4, "hidden": (64,), "weight": 0.02, "learning_rate": 2e-3},
     "ppca": {"latents": 6, "learning_rate": 3e-2},
+    "structured_vae": {"latents": 4, "hidden": (64,), "start": 100},
     "two_stage_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "vamp_vae": {"latents": 4, "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3},
 }  # fmt: skip
