@@ -54,6 +54,8 @@ class Trace:
         axes: names of the leading axes of latent values: ("batch",) or ("sample", "batch").
         branches: further passes that were asked for by name, such as "prior", where the latents are drawn
             from their prior instead of their posterior.
+        whole: where this is the pass of one process over its share of a batch, what is known of the pass over
+            the whole batch: the batch and the latents. Terms that say `gathers = True` judge it instead.
         shared: what several terms work out on this pass and share, see `terms.once`. A trace that is made
             from this one by `dataclasses.replace` starts with nothing shared.
     """
@@ -63,4 +65,5 @@ class Trace:
     observed: dict[str, Observed]
     axes: tuple[str, ...] = ("batch",)
     branches: dict[str, Trace] = field(default_factory=dict)
+    whole: Trace | None = field(default=None, kw_only=True)
     shared: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -7,6 +7,7 @@ import torch
 from vaekit.checkpoint import Tensors, device_of
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
+from vaekit.parallel import Part, Team
 from vaekit.procedures import Manner
 from vaekit.randomness import quiet
 from vaekit.system import System
@@ -16,10 +17,11 @@ EVALUATION_SEED = 20_230_817
 """Any fixed number: evaluation is the same every time."""
 
 
-def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
+def validate(system: System, data: Data, batch_size: int, team: Team | None = None) -> dict[str, float]:
     """Means over a held-out set: every player's named values, and the parts of the ELBO where there is one.
 
-    The same every time, and without effect on the training's random stream.
+    The same every time, and without effect on the training's random stream. Several processes each take their
+    rows of every batch, and know the means of all.
     """
     procedure, model, device = system.procedure, system.model, device_of(system)
     totals: Tensors = {}
@@ -27,17 +29,22 @@ def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
     with quiet(model, device, EVALUATION_SEED), torch.no_grad():
         for batch in data.batches(batch_size, seed=EVALUATION_SEED, shuffle=False, device=device):
             size = len(batch["x"])
+            if team is not None:
+                batch = team.part(batch)
             trace = procedure.trace(batch, Manner())
             values: Tensors = {}
             for player in procedure.players:
-                judged = player.objective(trace)
+                judged = procedure.judged(player, trace)
                 values |= procedure.labelled(player, {**judged.values, "loss": judged.total})
             try:
                 values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
                 values["elbo"] = -values["distortion"] - values["rate"]
             except UnsupportedError:
                 pass  # no density, no bound: the players' own values are all there is
+            mine = batch.count if isinstance(batch, Part) else size
             for name, value in values.items():
-                totals[name] = totals.get(name, 0) + size * value.double()
+                totals[name] = totals.get(name, 0) + mine * value.double()
             count += size
+    if team is not None:
+        totals = team.sums(totals)
     return {name: float(total / count) for name, total in totals.items()}
