@@ -49,9 +49,14 @@ class Trace:
         batch: the data as they came.
         latents: name -> (value, q, p).
         observed: name -> (value, p).
-        axes: names of the leading axes of latent values: ("batch",) or ("sample", "batch").
+        axes: names of the leading axes of latent values: "batch", before it perhaps "y", before that perhaps
+            "sample". Along "y" a label is enumerated; the latent of that name holds its classes. Values that
+            lack an axis broadcast from the right.
         branches: further passes that were asked for by name, such as "prior", where the latents are drawn
             from their prior instead of their posterior.
+        weights: q(y|x) of every class, (y, batch), where the trace has the axis "y".
+        predicted: name -> (value, p) of what a discriminative part says of the data. It is no part of
+            p(x, z), and of no likelihood; a value that nobody knows is zero everywhere.
     """
 
     batch: Batch
@@ -59,3 +64,5 @@ class Trace:
     observed: dict[str, Observed]
     axes: tuple[str, ...] = ("batch",)
     branches: dict[str, Trace] = field(default_factory=dict)
+    weights: Tensor | None = None
+    predicted: dict[str, Observed] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import torch
 from vaekit.checkpoint import Tensors, device_of
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
+from vaekit.models import Classifier, without_withheld
 from vaekit.procedures import Manner
 from vaekit.randomness import quiet
 from vaekit.system import System
@@ -19,15 +20,16 @@ EVALUATION_SEED = 20_230_817
 def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
     """Means over a held-out set: every player's named values, and the parts of the ELBO where there is one.
 
-    The same every time, and without effect on the training's random stream.
+    The same every time, and without effect on the training's random stream. Labels that the model infers are
+    withheld from it; of a classifier, "error" is the share of them that it gets wrong.
     """
     procedure, model, device = system.procedure, system.model, device_of(system)
     totals: Tensors = {}
-    count = 0
+    count, wrong, labelled = 0, torch.zeros((), device=device), torch.zeros((), device=device)
     with quiet(model, device, EVALUATION_SEED), torch.no_grad():
         for batch in data.batches(batch_size, seed=EVALUATION_SEED, shuffle=False, device=device):
             size = len(batch["x"])
-            trace = procedure.trace(batch, Manner())
+            trace = procedure.trace(without_withheld(model, batch), Manner())
             values: Tensors = {}
             for player in procedure.players:
                 judged = player.objective(trace)
@@ -40,4 +42,9 @@ def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
             for name, value in values.items():
                 totals[name] = totals.get(name, 0) + size * value.double()
             count += size
-    return {name: float(total / count) for name, total in totals.items()}
+            if isinstance(model, Classifier) and "y" in batch:
+                known = batch["y"] >= 0
+                wrong += (known & (model.classify(batch).argmax(-1) != batch["y"])).sum()
+                labelled += known.sum()
+    found = {name: float(total / count) for name, total in totals.items()}
+    return found | ({"error": float(wrong / labelled)} if labelled else {})

@@ -22,6 +22,7 @@ SPECS = [
     Spec("levels", (7,), "unit", 40, levels=5),
     Spec("bits with a condition", (7,), "binary", 40, **CONDITION),
     Spec("levels with a condition", (7,), "unit", 40, levels=5, **CONDITION),
+    Spec("bits with some labels", (7,), "binary", 40, classes=3, labelled=9),
 ]
 
 

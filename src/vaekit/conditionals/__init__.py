@@ -11,6 +11,7 @@ from vaekit.conditionals.likelihoods import (
     Poisson,
 )
 from vaekit.conditionals.linear import LinearPosterior
+from vaekit.conditionals.one_hot import ClassFrequencies, OneHot
 from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
@@ -18,6 +19,7 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "CholeskyGaussian",
+    "ClassFrequencies",
     "ContinuousBernoulli",
     "Deterministic",
     "DiscretisedLogistic",
@@ -28,6 +30,7 @@ __all__ = [
     "LearnedGaussian",
     "LinearPosterior",
     "LowRankGaussian",
+    "OneHot",
     "OptimalGaussian",
     "PixelGaussian",
     "Poisson",

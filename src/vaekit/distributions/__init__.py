@@ -5,6 +5,7 @@ from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankO
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
+from vaekit.distributions.one_hot import OneHot
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Lean",
     "LowRankNormal",
     "Mixture",
+    "OneHot",
     "PointMass",
     "Poisson",
     "PooledNormal",

@@ -98,6 +98,11 @@ class Path:
 
     def __init__(self, model: Model, batch: Batch, start: Start) -> None:
         trace = model(batch)
+        if trace.axes != ("batch",):
+            raise UnsupportedError(
+                f"annealing moves one draw for every datum, but the trace has the axes {trace.axes}: where "
+                "labels are enumerated, use `nll`"
+            )
         if any(latent.chained for latent in trace.latents.values()):
             raise UnsupportedError(
                 "annealed importance sampling is for models whose latents are independent given x; "

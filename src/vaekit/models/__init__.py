@@ -2,7 +2,8 @@
 
 from vaekit.models.chain import Chain
 from vaekit.models.flat import Flat
-from vaekit.models.model import Model
+from vaekit.models.labels import LabelMarginal
+from vaekit.models.model import Classifier, Model, without_withheld
 from vaekit.models.top_down import TopDown
 
-__all__ = ["Chain", "Flat", "Model", "TopDown"]
+__all__ = ["Chain", "Classifier", "Flat", "LabelMarginal", "Model", "TopDown", "without_withheld"]

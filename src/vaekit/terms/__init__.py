@@ -2,10 +2,20 @@
 
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
-from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, per_datum
+from vaekit.terms.labels import Classification
+from vaekit.terms.parts import (
+    Term,
+    divergence,
+    log_class_weight,
+    log_likelihood,
+    log_ratio,
+    log_weight,
+    per_datum,
+)
 
 __all__ = [
     "Capacity",
+    "Classification",
     "Distortion",
     "ImportanceBound",
     "On",
@@ -13,6 +23,7 @@ __all__ = [
     "Term",
     "divergence",
     "effective_sample_size",
+    "log_class_weight",
     "log_likelihood",
     "log_mean_exp",
     "log_ratio",

@@ -50,10 +50,18 @@ def select(trace: Trace, axis: str, index: Tensor) -> Trace:
         name: replace(part, value=pick(part.value, len(part.p.event_shape)), p=narrow(part.p))
         for name, part in trace.observed.items()
     }
+    predicted = {
+        name: replace(part, value=pick(part.value, len(part.p.event_shape)), p=narrow(part.p))
+        for name, part in trace.predicted.items()
+    }
+    weights = None if trace.weights is None else pick(trace.weights, 0)
     whole = axis != "batch"
     batch = {name: value if whole else value.index_select(0, index) for name, value in trace.batch.items()}
     branches = {name: select(branch, axis, index) for name, branch in trace.branches.items()}
-    return replace(trace, batch=batch, latents=latents, observed=observed, branches=branches)
+    return replace(
+        trace, batch=batch, latents=latents, observed=observed, branches=branches, weights=weights,
+        predicted=predicted,
+    )  # fmt: skip
 
 
 def _narrow(
@@ -102,6 +110,8 @@ def batch_for(spec: Spec, n: int, seed: int = 0, dtype: torch.dtype = torch.floa
     batch = {"x": x}
     if spec.classes is not None:
         batch["y"] = torch.randint(spec.classes, (n,), generator=generator)
+        if spec.labelled is not None:
+            batch["y"][1::2] = -1  # every other label is unknown
     if spec.context is not None:
         batch["c"] = torch.rand((n, *spec.context), generator=generator, dtype=dtype)
     return batch

@@ -1,5 +1,6 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
+from vaekit.wiring.labels import label_marginal, labels_of
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
     LikelihoodName,
@@ -36,6 +37,8 @@ __all__ = [
     "encoder_of",
     "gaussian_chain",
     "gaussian_vae",
+    "label_marginal",
+    "labels_of",
     "likelihood_for",
     "make_likelihood",
     "make_posterior",
