@@ -8,9 +8,9 @@ The sum over y is exact: every class is tried, with noise of its own. Everything
 data are judged by U, as if they had no labels, and by the error of q(y|x).
 
 Differences from the paper: Adam instead of RMSProp with momentum; initial weights as torch draws them instead
-of N(0, 0.001^2), with which the decoder ignores y for many epochs; no prior on the weights. As in the authors'
-code q(z|x,y) sees y, every batch holds labelled and unlabelled data in the ratio of the set, and labelled data
-do not stand among the unlabelled a second time. M1+M2 is the recipe `m1_m2`.
+of N(0, 0.001^2), with which the decoder ignores y for many epochs; no prior on the weights. As in the
+authors' code q(z|x,y) sees y, every batch holds labelled and unlabelled data in the ratio of the set, and
+labelled data do not stand among the unlabelled a second time. M1+M2 is the recipe `m1_m2`.
 
 D. P. Kingma, D. J. Rezende, S. Mohamed, M. Welling, Semi-Supervised Learning with Deep Generative Models,
 NIPS 2014, https://arxiv.org/abs/1406.5298

@@ -24,8 +24,8 @@ def labels_of(spec: Spec, system: str) -> int:
     unconditional(spec, system)
     if spec.classes is None:
         raise UnsupportedError(
-            f"{system} needs data with labels, and {spec.name!r} has none: name the column of a table with the "
-            "data option `labels`, give them as (x, y), or take a recipe without labels, such as vae"
+            f"{system} needs data with labels, and {spec.name!r} has none: name the column of a table with "
+            "the data option `labels`, give them as (x, y), or take a recipe without labels, such as vae"
         )
     return spec.classes
 
