@@ -20,23 +20,29 @@ if TYPE_CHECKING:
     from vaekit.errors import UnsupportedError, UserError
     from vaekit.estimator import VAE
     from vaekit.runs import Run
-    from vaekit.system import System, recipe
+    from vaekit.staged import fit_sampler
+    from vaekit.system import Stage, System, recipe
 
 _HOMES = {
     "Run": "vaekit.runs",
+    "Stage": "vaekit.system",
     "System": "vaekit.system",
     "UnsupportedError": "vaekit.errors",
     "UserError": "vaekit.errors",
     "VAE": "vaekit.estimator",
+    "fit_sampler": "vaekit.staged",
     "load": "vaekit.data",
     "recipe": "vaekit.system",
     "resume": "vaekit.api",
     "train": "vaekit.api",
 }
 _MODULES = ("conditionals", "data", "distributions", "metrics", "models", "networks", "recipes", "schedules",
-            "terms", "testing", "worlds")  # fmt: skip
+            "stages", "terms", "testing", "worlds")  # fmt: skip
 
-__all__ = ["VAE", "Run", "System", "UnsupportedError", "UserError", "load", "recipe", "resume", "train"]
+__all__ = [
+    "VAE", "Run", "Stage", "System", "UnsupportedError", "UserError", "fit_sampler", "load", "recipe",
+    "resume", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

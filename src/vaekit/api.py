@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,23 +15,10 @@ from vaekit.data.batch import Splits
 from vaekit.errors import ArgumentError, UserError, arguments_of
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
-from vaekit.system import System
+from vaekit.staged import check_stages, default_epochs, finish
 from vaekit.trainer import Fit, Progress, Show, Training
 
-DEFAULT_BUDGET = 2_000_000
-"""Data seen by default at most: large sets get fewer epochs than the recipe names."""
-LEAST_STEPS = 2_000
-"""Steps by default at least: small sets get more epochs than the recipe names."""
-
 Precision = Literal["float32", "bfloat16"]
-
-
-class Stopped(KeyboardInterrupt):
-    """A training that was stopped on purpose, and can go on: `path` is the run directory."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} was stopped; `vaekit.resume` goes on with it")
-        self.path = path
 
 
 def train(
@@ -92,6 +77,7 @@ def train(
     where = pick_device(device)
     with own_stream(where, seed):
         system = build_system(build, splits.spec, arguments, where)
+        check_stages(system, splits, where)
         size = system.batch_size if batch_size is None else batch_size
         count = default_epochs(system, len(splits.train), size)
         with arguments_of("the training"):
@@ -109,7 +95,7 @@ def train(
             about={**about, "at": vars(Progress()), "seen": 0},
         )  # fmt: skip
         run.update(device=str(where))
-        return _finish(run, fit, system, started)
+        return finish(run, fit, system, show, started)
 
 
 def resume(
@@ -161,48 +147,7 @@ def resume(
             fit.at.done = False
         run.remove_drafts()
         run.update(status="running", training=settings)
-        return _finish(run, fit, system, started)
-
-
-def default_epochs(system: System, count: int, batch_size: int) -> int:
-    """Epochs where nobody says how many: the recipe's, raised for small sets and lowered for large ones.
-
-    Args:
-        system: names its epochs.
-        count: number of training data.
-        batch_size: data per step.
-    """
-    if system.scheduled:
-        return system.epochs
-    least = math.ceil(LEAST_STEPS / math.ceil(count / max(1, batch_size)))
-    return max(1, min(max(system.epochs, least), DEFAULT_BUDGET // count))
-
-
-def _finish(run: Run, fit: Fit, system: System, started: Callable[[Run], None] | None) -> Run:
-    fit.save = run.save_state
-    try:
-        if started is not None:
-            started(run)
-        fit.run()
-    except KeyboardInterrupt as stop:
-        _mark(run, "interrupted")
-        raise Stopped(run.path) from stop
-    except BaseException:
-        _mark(run, "failed")
-        raise
-    run.save_weights(system.model)
-    run.update(
-        status="finished",
-        seconds=round(fit.at.seconds, 3),
-        best={"epoch": fit.at.best_epoch, "value": fit.at.best_value},
-    )
-    return run
-
-
-def _mark(run: Run, status: str) -> None:
-    # where the disk is what failed, the first error is the one to report
-    with contextlib.suppress(UserError):
-        run.update(status=status)
+        return finish(run, fit, system, show, started)
 
 
 def pick_device(name: str) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
@@ -98,6 +99,17 @@ def load_weights(module: torch.nn.Module, state: Tensors, source: object) -> Non
                 f"{tuple(value.shape)}: it was made by another recipe or other arguments"
             )
     module.load_state_dict(state)
+
+
+def digest(module: torch.nn.Module, *more: str) -> str:
+    """SHA-256, in hexadecimal, over the weights of a module and further words."""
+    found = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    for word in more:
+        found.update(word.encode())
+    return found.hexdigest()
 
 
 def device_of(system: System) -> torch.device:

@@ -21,7 +21,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from vaekit.api import default_epochs, pick_device
+from vaekit.api import pick_device
 from vaekit.data.arrays import ArrayData, Splits
 from vaekit.data.batch import mix
 from vaekit.data.kinds import check, scan
@@ -32,6 +32,7 @@ from vaekit.metrics.passes import evaluating, home_of
 from vaekit.models import Model
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, build_system, find_recipe
+from vaekit.staged import default_epochs
 from vaekit.system import System
 from vaekit.trainer import Fit, Progress, Show, Training
 

@@ -54,7 +54,7 @@ class Player:
         self.objective = objective
         self.optimizer = optimizer(self.parameters)
         # its value is read at every step by the optimiser's host: on the CPU that waits for no device
-        self.pace = None if pace is None else pace.cpu()
+        self.pace = pace if pace is None or pace.step.is_meta else pace.cpu()
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
     def move(self, clip: float | None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from vaekit.checkpoint import Tensors, load_weights
+from vaekit.checkpoint import Tensors, digest, load_weights
 from vaekit.data.batch import Splits
 from vaekit.data.spec import Spec
 from vaekit.errors import UserError, arguments_of, nearest
@@ -36,6 +36,9 @@ FORMAT = 1
 RECORD, METRICS, WEIGHTS, STATE, REPORT = (
     "run.json", "metrics.jsonl", "weights.safetensors", "state.safetensors", "report.html",
 )  # fmt: skip
+
+STAGES, SAMPLERS = "stages", "samplers"
+"""Folders of later stages, each a run directory, and of what was fitted to the codes afterwards."""
 
 _SLACK = 256 << 20  # bytes that a record may ask for beyond its weights: shapes are compared one by one later
 
@@ -108,6 +111,9 @@ class Run:
         record: dict[str, Any] = {
             "format": FORMAT,
             **system.call,
+            "stages": [
+                {"name": stage.name, "latent": stage.latent, "given": stage.given} for stage in system.stages
+            ],
             "spec": splits.spec.to_json(),
             "sizes": {name: len(getattr(splits, name)) for name in ("train", "valid", "test")},
             "data": data,
@@ -186,6 +192,9 @@ class Run:
         if self._splits is None:
             from vaekit.data import fingerprint, load
 
+            if "latent" in self.record["data"]:
+                self._splits = self._codes()
+                return self._splits
             source = self.record["data"].get("source")
             if source is None:
                 raise UserError(
@@ -202,6 +211,75 @@ class Run:
                 )
             self._splits = splits
         return self._splits
+
+    def _codes(self) -> Splits:
+        """The data of a stage: the codes that the run above it makes of its own data."""
+        from vaekit.stages import encoded_splits
+
+        above, about = Run.open(self.path.parent.parent), self.record["data"]
+        if digest(above.model(), above.record["data"]["fingerprint"]) != about["fingerprint"]:
+            raise UserError(
+                f"{above.path} was trained further since {self.path} was trained on its codes: "
+                f"`vaekit resume {above.path}` brings its stages up to date"
+            )
+        return encoded_splits(above.data(), above.model(), about["latent"], about["given"])
+
+    # -- new data ------------------------------------------------------------------------------------------
+
+    def generator(self, sampler: str = "auto") -> Model:
+        """The model, whose `generate` draws latents from a sampler of the run.
+
+        Args:
+            sampler: "prior"; the name of a sampler that was fitted (`vaekit.fit_sampler`); "stages", the
+                run's own; or "auto": the stages if it has any, else the prior.
+
+        Raises:
+            UserError: if the run has no such sampler.
+        """
+        stages = self.record.get("stages") or []
+        if sampler == "prior" or (sampler == "auto" and not stages):
+            return self.model()
+        if sampler in ("auto", "stages"):
+            if not stages:
+                raise UserError(f"{self.path} has no stages: take the sampler prior, or fit one")
+            return self._composed([(Run.open(self.path / STAGES / part["name"]), part) for part in stages])
+        folder = self.path / SAMPLERS
+        if (folder / sampler).is_dir():
+            stage = Run.open(folder / sampler)
+            return self._composed([(stage, stage.record["data"])])
+        if (folder / f"{sampler}.safetensors").is_file():
+            from vaekit.stages import Composed, read_sampler
+
+            return Composed(self.model(), read_sampler(folder / f"{sampler}.safetensors", sampler)).eval()
+        raise UserError(f"{self.path} has no sampler {sampler!r}{nearest(sampler, self.samplers())}")
+
+    def _composed(self, parts: list[tuple[Run, dict[str, Any]]]) -> Model:
+        from vaekit.stages import Composed, Stages
+
+        drawn = Stages([
+            (stage.model(), about["latent"], about.get("given"), stage.spec.kind == "categorical")
+            for stage, about in parts
+        ])  # fmt: skip
+        return Composed(self.model(), drawn).eval()
+
+    def samplers(self) -> list[str]:
+        """Names of what `generator` takes."""
+        own = ["prior", *(["stages"] if self.record.get("stages") else [])]
+        folder = self.path / SAMPLERS
+        return own + sorted({path.stem for path in folder.iterdir()} if folder.is_dir() else set())
+
+    def stage(self, name: str) -> Run:
+        """The run of a later stage.
+
+        Raises:
+            UserError: if there is none of this name.
+        """
+        names = [part["name"] for part in self.record.get("stages") or []]
+        if name not in names:
+            raise UserError(f"{self.path} has no stage {name!r}{nearest(name, names)}")
+        return Run.open(self.path / STAGES / name)
+
+    # -- what was measured ---------------------------------------------------------------------------------
 
     def metrics(self) -> list[dict[str, Any]]:
         """One row for every epoch."""

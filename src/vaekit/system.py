@@ -18,6 +18,28 @@ P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A later stage: an ordinary recipe, trained on the latents of the system once that is trained.
+
+    Args:
+        name: of the stage, and of its directory in the run.
+        recipe: name of the recipe.
+        arguments: of the recipe.
+        latent: name of the latent that is its data, drawn anew at every visit.
+        given: name of the latent that is its condition, if any.
+        epochs, batch_size: where they are not the recipe's own.
+    """
+
+    name: str
+    recipe: str
+    arguments: dict[str, Any]
+    latent: str = "z"
+    given: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
 class System:
     """A published system, wired.
 
@@ -29,6 +51,8 @@ class System:
         monitor: which weights are handed back: those with the lowest held-out loss of the first player, or
             the last ones, where that loss says nothing (games, schedules that change what is minimised).
         scheduled: whether a schedule spans these epochs, so that a default budget must not cut them short.
+        stages: what is trained afterwards, one after the other, on the latents of this system. New data are
+            then drawn by the stages: they draw the latents, and the model turns them into p(x|z).
         call: the recorded call: {"recipe": name, "arguments": {...}}. Filled in by `recipe`.
     """
 
@@ -38,6 +62,7 @@ class System:
     epochs: int = 50
     monitor: Literal["loss", "last"] = "loss"
     scheduled: bool = False
+    stages: tuple[Stage, ...] = ()
     call: dict[str, Any] = field(default_factory=dict)
 
     def modules(self) -> dict[str, nn.Module]:

@@ -80,6 +80,48 @@ def test_evaluation_draws_what_it_is_told_and_keeps_the_test_figures(vaekit, run
     assert vaekit("evaluate", run, "--samples", 7, "--seed", 1).out != first
 
 
+def test_samples_from_a_fitted_sampler(vaekit, run, here):
+    prior = vaekit("sample", run, "-n", 20, "--out", "a.npy")
+    assert "z from the prior" in prior.out
+    first = vaekit("sample", run, "-n", 20, "--out", "b.npy", "--sampler", "mixture")
+    assert "Fitting the sampler mixture" in first.err
+    assert "z from the mixture" in first.out
+    again = vaekit("sample", run, "-n", 20, "--out", "c.npy", "--sampler", "mixture")
+    assert "Fitting" not in again.err
+    assert np.array_equal(np.load("b.npy"), np.load("c.npy"))
+    assert not np.array_equal(np.load("a.npy"), np.load("b.npy"))
+    wrong = vaekit("sample", run, "--sampler", "mixtur")
+    assert wrong.code == 2
+    assert "did you mean 'mixture'" in wrong.err
+
+
+def test_two_stages_from_training_to_samples(vaekit, here):
+    words = [
+        "--limit",
+        40,
+        "--epochs",
+        1,
+        "--latents",
+        3,
+        "--hidden",
+        8,
+        "--second-hidden",
+        8,
+        "--nll-samples",
+        5,
+    ]
+    said = vaekit(
+        "train", "two_stage_vae", "digits", "--binarise", "none", *words, "--out", "run", "--no-report"
+    )
+    assert said.code == 0, said.err
+    assert "run/stages/second" in said.err
+    drawn = vaekit("sample", "run", "-n", 4)
+    assert "z from the stages" in drawn.out
+    assert vaekit("report", "run").code == 0
+    assert "Samples from the stages" in (here / "run" / "report.html").read_text()
+    assert vaekit("evaluate", "run/stages/second", "--samples", 5).code == 0
+
+
 def test_samples_as_picture_and_array(vaekit, run, here):
     assert vaekit("sample", run, "-n", 9).code == 0
     with Image.open(run / "samples.png") as picture:

@@ -230,12 +230,12 @@ def test_held_out_rows_and_few_rows(line):
 def test_epochs_by_default_give_small_sets_enough_steps(monkeypatch):
     vae = VAE(latents=1, hidden=(4,), batch_size=25, random_state=0, validation_fraction=0)
     x = np.random.default_rng(0).normal(size=(55, 2))
-    monkeypatch.setattr("vaekit.api.LEAST_STEPS", 200)
+    monkeypatch.setattr("vaekit.staged.LEAST_STEPS", 200)
     assert vae.fit(x).n_iter_ == 67  # three steps each
     assert vae.set_params(patience=1, learning_rate=0.3).fit(x).n_iter_ < 67
-    monkeypatch.setattr("vaekit.api.LEAST_STEPS", 10)
+    monkeypatch.setattr("vaekit.staged.LEAST_STEPS", 10)
     assert vae.set_params(patience=None).fit(x).n_iter_ == 50  # what the recipe says
-    monkeypatch.setattr("vaekit.api.DEFAULT_BUDGET", 55 * 7)
+    monkeypatch.setattr("vaekit.staged.DEFAULT_BUDGET", 55 * 7)
     assert vae.fit(x).n_iter_ == 7
 
 

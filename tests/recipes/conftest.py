@@ -27,18 +27,22 @@ SMALL: dict[str, dict[str, Any]] = {
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
+    "latent_vae": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
+    "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "latent_vae": {"kind": "real"},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
+    "two_stage_vae": {"kind": "unit"},
 }
 """Arguments of `spec` for recipes that are not tried on binary data without a condition."""
 
@@ -63,6 +67,12 @@ def name(request: pytest.FixtureRequest) -> str:
 def small() -> dict[str, dict[str, Any]]:
     """Arguments that keep a system small, by recipe."""
     return SMALL
+
+
+@pytest.fixture
+def fits() -> dict[str, dict[str, Any]]:
+    """What a recipe's data are, where they are not binary data without a condition."""
+    return FITTING
 
 
 @pytest.fixture

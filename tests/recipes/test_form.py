@@ -42,6 +42,7 @@ OTHER = {
         "samples": 5, "gradient": "stl", "layers": 2, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "stages": 2,
     },
+    "latent_vae": {"latents": 4, "hidden": (9,), "learning_rate": 1e-2, "halve": 1},
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
@@ -54,6 +55,11 @@ OTHER = {
     "sigma_vae": {
         "variance": "shared", "sigma": {"variance": "fixed", "sigma": 0.3}, "latents": 4,
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "two_stage_vae": {
+        "latents": 4, "architecture": "gated", "hidden": (9,), "activation": "tanh", "second_hidden": (9,),
+        "second_epochs": 70,
+        "learning_rate": 1e-2, "halve": 1, "second_halve": 20,
     },
     "vae": {
         "latents": 4, "likelihood": "gaussian", "posterior": "full", "prior": "mixture",
@@ -80,7 +86,7 @@ def test_no_dead_knob(name, argument, small, spec, batch_of):
 
     def outcome(**arguments):
         torch.manual_seed(1)
-        kind = "real" if name == "ppca" else "unit"
+        kind = "real" if name in ("latent_vae", "ppca") else "unit"
         here = spec(kind, context=name == "cvae")
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)
@@ -88,7 +94,7 @@ def test_no_dead_knob(name, argument, small, spec, batch_of):
         for seed in range(3):
             torch.manual_seed(seed)
             values += [value.item() for value in system.procedure.step([batch]).values()]
-        return values
+        return values, system.stages
 
     other = OTHER[name][argument]
     change = other if isinstance(other, dict) else {argument: other}

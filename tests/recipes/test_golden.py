@@ -19,11 +19,11 @@ STORED = Path(__file__).with_name("golden.json")
 STEPS = 20
 
 
-def losses(name, arguments):
+def losses(name, arguments, fitting):
     """Every player's loss at each step; weights, batches and noise are seeded."""
-    kind = {"ppca": "real", "sigma_vae": "unit"}.get(name, "binary")
-    context = (3,) if name == "cvae" else None
-    spec = Spec("toy", (1, 4, 4), kind, 20, context=context)
+    rest = dict(fitting)
+    kind, context = rest.pop("kind", "binary"), (3,) if rest.pop("context", False) else None
+    spec = Spec("toy", rest.pop("shape", (1, 4, 4)), kind, 20, context=context, **rest)
     torch.manual_seed(7)
     system = getattr(recipes, name)(spec, **arguments)
     x = torch.rand(20, 1, 4, 4)
@@ -37,10 +37,12 @@ def losses(name, arguments):
     return found
 
 
-def test_twenty_steps_are_as_stored(name, small):
+def test_twenty_steps_are_as_stored(name, small, fits):
     stored = json.loads(STORED.read_text())
     assert name in stored, f"{STORED.name} has no {name!r}: run python {Path(__file__).name}"
-    for step, (ours, theirs) in enumerate(zip(losses(name, small[name]), stored[name], strict=True)):
+    for step, (ours, theirs) in enumerate(
+        zip(losses(name, small[name], fits.get(name, {})), stored[name], strict=True)
+    ):
         assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6), f"step {step}"
 
 
@@ -51,8 +53,12 @@ def test_nothing_stored_is_out_of_date():
 def write() -> None:
     """Store what the recipes do now."""
     torch.set_default_dtype(torch.float64)
-    small = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["SMALL"]
-    rows = [f"{json.dumps(name)}: {json.dumps(losses(name, small[name]))}" for name in recipes.names]
+    shared = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
+    small, fits = shared["SMALL"], shared["FITTING"]
+    rows = [
+        f"{json.dumps(name)}: {json.dumps(losses(name, small[name], fits.get(name, {})))}"
+        for name in recipes.names
+    ]
     STORED.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 

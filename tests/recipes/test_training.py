@@ -16,6 +16,8 @@ LARGER = {
     "dlgm": {"latents": (4, 3), "hidden": (64,)},
     "ppca": {"latents": 6, "learning_rate": 3e-2},
     "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
+    "latent_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
+    "two_stage_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
 }  # fmt: skip
 
 
@@ -42,10 +44,10 @@ def held_out(system, batch):
     return value
 
 
-def test_two_hundred_steps_raise_the_bound(name):
-    kind = {"ppca": "real", "sigma_vae": "unit"}.get(name, "binary")
+def test_two_hundred_steps_raise_the_bound(name, fits):
+    kind = fits.get(name, {}).get("kind", "binary")
     x, c = structured(kind)
-    context = (6,) if name == "cvae" else None
+    context = (6,) if fits.get(name, {}).get("context") else None
     spec = Spec("toy", (1, 6, 6), kind, 800, context=context)
     torch.manual_seed(0)
     small = {"latents": 4, "hidden": (64,)}

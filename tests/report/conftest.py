@@ -54,6 +54,9 @@ class StandIn:
     def model(self):
         return self.trained
 
+    def generator(self):
+        return self.trained
+
     def data(self):
         if self.splits is None:
             raise UserError("the data at table.csv are gone: put them back")

@@ -74,8 +74,8 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer(run, splits, tmp_path):
 
 
 def test_a_schedule_is_not_cut_short_by_the_default_budget(splits, tmp_path, monkeypatch):
-    monkeypatch.setattr("vaekit.api.DEFAULT_BUDGET", 65)
-    monkeypatch.setattr("vaekit.api.LEAST_STEPS", 1)
+    monkeypatch.setattr("vaekit.staged.DEFAULT_BUDGET", 65)
+    monkeypatch.setattr("vaekit.staged.LEAST_STEPS", 1)
     plain = vaekit.train("vae", splits, out=tmp_path / "plain", **SMALL)
     ramp = vaekit.train("annealed_vae", splits, out=tmp_path / "ramp", ramp=20, **SMALL)
     assert len(plain.metrics()) == 1
@@ -226,3 +226,9 @@ def test_tensors_and_notes_come_back(tmp_path):
     assert same(tensors, stored)
     assert about == {"n": 1}
     assert tensors["c"].dtype == torch.int64
+
+
+def test_a_run_with_a_paced_learning_rate_can_be_opened(splits, tmp_path):
+    sizes = {"latents": 2, "hidden": (8, 8), "samples": 2}
+    run = vaekit.train("iwae", splits, out=tmp_path / "run", steps=2, stages=1, **sizes)
+    assert Run.open(run.path).model().generate(2).mean.shape[0] == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast, get_args
 
 import torch
 from torch import Tensor
@@ -19,12 +20,14 @@ from vaekit.cli.outputs import (
     write_array,
     write_bytes,
 )
+from vaekit.cli.progress import say
 from vaekit.data.batch import Batch, Data
 from vaekit.errors import UserError
 from vaekit.models import Model, without_withheld
 from vaekit.pictures import grid, png
 from vaekit.randomness import own_stream
 from vaekit.runs import Run
+from vaekit.staged import SamplerName, fit_sampler
 
 _AT_ONCE = 256  # data in one pass: bounds the memory; a fixed number, for the same draws every time
 _SPLITS = ("train", "valid", "test")
@@ -39,6 +42,7 @@ def sample_command(
     seed: int = 0,
     mean: bool = False,
     noise: bool = False,
+    sampler: str = "auto",
 ) -> int:
     """Draw new data: z from the prior, x from p(x|z). A conditional model gets conditions of held-out data.
 
@@ -50,6 +54,9 @@ def sample_command(
         seed: of the draws.
         mean: write the mean of p(x|z); the default for pictures.
         noise: draw from p(x|z), with its noise; the default for everything else.
+        sampler: where z comes from: prior; stages, those that the run was trained with; mixture, hypersphere,
+            flow or second, which are fitted to the codes of the training data when they are first asked for;
+            auto takes the stages where there are any, else the prior.
     """
     if n < 1:
         raise UserError(f"-n is {n}; expected 1 or more")
@@ -57,7 +64,10 @@ def sample_command(
         raise UserError("--mean and --noise exclude each other: take one")
     _check_seed(seed)
     opened = Run.open(run)
-    spec, model = opened.spec, opened.model()
+    if sampler in get_args(SamplerName) and sampler not in opened.samplers():
+        say(f"Fitting the sampler {sampler} to the codes of the training data")
+        fit_sampler(opened, cast(SamplerName, sampler), seed=seed)
+    spec, model = opened.spec, opened.generator(sampler)
     path = place(out, opened.path, "samples", endings(spec)[0], endings(spec))
     context = None if spec.context is None else _contexts(opened.data().test, n)
     noisy = noise or not (mean or endings(spec)[0] == ".png")
@@ -69,7 +79,9 @@ def sample_command(
             parts.append(p.sample() if noisy else p.mean)
     written = write(path, spec, torch.cat(parts), context)
     held = "" if context is None else ", with conditions of test data"
-    print(f"{path}: {written}, {'drawn from' if noisy else 'means of'} p(x|z), z from the prior{held}")
+    stages = sampler == "auto" and "stages" in opened.samplers()
+    source = "stages" if stages else "prior" if sampler == "auto" else sampler
+    print(f"{path}: {written}, {'drawn from' if noisy else 'means of'} p(x|z), z from the {source}{held}")
     return 0
 
 

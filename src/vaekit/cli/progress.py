@@ -61,7 +61,9 @@ class Watch:
         self.live: Live | None = None
 
     def started(self, run: Run) -> None:
-        """The heading, once the run directory stands."""
+        """The heading, once the run directory stands; of every stage anew."""
+        self.close()
+        self.first, self.drawn = None, 0.0
         record, spec = run.record, run.spec
         settings = record["training"]
         self.epochs, self.limit = settings["epochs"], settings["steps"]

@@ -20,6 +20,7 @@ from vaekit.cli.summary import figures, next_steps
 from vaekit.cli.words import duration
 from vaekit.errors import UserError
 from vaekit.runs import Run, find_recipe
+from vaekit.staged import Stopped
 
 _SETTINGS = (
     "out", "seed", "epochs", "steps", "batch_size", "device", "precision", "accumulate", "clip", "patience",
@@ -94,7 +95,7 @@ def _close(run: Run, watch: Watch, *, report: bool, nll_samples: int | None) -> 
 def _told_how_to_resume(watch: Watch) -> Iterator[None]:
     try:
         yield
-    except api.Stopped as stop:
+    except Stopped as stop:
         where = shlex.quote(str(stop.path))
         kind = KeyboardInterrupt if watch.stop is None else type(watch.stop)
         raise kind(f"stopped with a checkpoint; go on with `vaekit resume {where}`") from stop

@@ -5,20 +5,25 @@ from vaekit.metrics.annealing import Annealing, sigmoid_schedule
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
+from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
 
 __all__ = [
     "Ais",
     "Annealing",
     "Bdmc",
+    "Distance",
     "Elbo",
     "Information",
     "LatentUse",
     "Nll",
+    "against_floor",
     "ais",
     "annealed_weights",
     "bdmc",
     "elbo",
+    "energy_distance",
     "evaluate",
+    "frechet",
     "latent_use",
     "log_evidence",
     "mutual_information",

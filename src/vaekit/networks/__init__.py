@@ -14,6 +14,7 @@ from vaekit.networks.gated import GatedMLP
 from vaekit.networks.initialise import set_output_bias
 from vaekit.networks.mlp import MLP, Activation, Init
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
+from vaekit.networks.skip import SkipMLP
 
 __all__ = [
     "MLP",
@@ -26,6 +27,7 @@ __all__ = [
     "Init",
     "ResidualDecoder",
     "ResidualEncoder",
+    "SkipMLP",
     "StudyDecoder",
     "StudyEncoder",
     "make_decoder",

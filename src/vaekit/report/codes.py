@@ -32,6 +32,8 @@ class Codes:
         rates: E[log q(z_k|x) - log p(z_k)] of every latent, (K,), nats; None where it is no
             sum over latents.
         shapes: latent name -> event shape.
+        source: the model whose `generate` draws new data: from the prior, or from the run's later stages.
+        discrete: names of the latents that are codes, 0 .. K-1: they can be decoded, not walked along.
     """
 
     model: Model
@@ -40,6 +42,8 @@ class Codes:
     draws: Tensor
     rates: Tensor | None
     shapes: dict[str, torch.Size]
+    source: Model
+    discrete: frozenset[str] = frozenset()
 
     @property
     def labels(self) -> list[str]:
@@ -77,7 +81,7 @@ class Codes:
         """p(x|z) of rows (R, K); levels below `lowest` are left to follow from those above."""
         parts = values.split([shape.numel() for shape in self.shapes.values()], dim=1)
         given = {
-            name: part.reshape(-1, *shape)
+            name: part.reshape(-1, *shape).long() if name in self.discrete else part.reshape(-1, *shape)
             for level, ((name, shape), part) in enumerate(zip(self.shapes.items(), parts, strict=True))
             if level >= lowest
         }
@@ -104,7 +108,7 @@ def take(data: Data, rows: Sequence[int] | Tensor, model: Model) -> Batch:
 
 
 @torch.no_grad()
-def encode(model: Model, data: Data, most: int) -> Codes:
+def encode(model: Model, data: Data, most: int, source: Model | None = None) -> Codes:
     """Latents of `most` of the data, evenly spread over the set, in a shuffled order.
 
     Random numbers come from torch's global generator: fork and seed it outside.
@@ -123,6 +127,8 @@ def encode(model: Model, data: Data, most: int) -> Codes:
         draws=_flat(draws),
         rates=_rates(model, pieces),
         shapes={name: value.shape[1:] for name, value in means.items()},
+        source=model if source is None else source,
+        discrete=frozenset(name for name, value in means.items() if not value.is_floating_point()),
     )
 
 

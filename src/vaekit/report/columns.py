@@ -80,7 +80,7 @@ def histograms(columns: Columns, codes: Codes, held: str) -> Figure:
     data = columns.values(codes.batch["x"])
     count = max(len(data), _DRAWS)
     context, said = prior_context(codes, count)
-    p = codes.model.generate(count, context)
+    p = codes.source.generate(count, context)
     noise = draw_noise(p)
     model = columns.values(p.mean if noise is None else noise)
     how_drawn = "with the noise of the likelihood" if noise is not None else "as likelihood means"

@@ -157,17 +157,18 @@ def reconstructions(pixels: Pixels, codes: Codes, held: str) -> Figure:
 
 @torch.no_grad()
 def samples(pixels: Pixels, codes: Codes, noisy: bool, shown: str) -> Figure:
-    """Pictures decoded from draws of the prior."""
+    """Pictures decoded from draws of the prior, or of what the run draws from instead."""
     columns = pixels.columns(12)
     count = max(columns, min(6 * columns, pixels.room() // columns * columns))
     context, said = prior_context(codes, count)
-    drawn = codes.model.generate(count, context)
+    drawn = codes.source.generate(count, context)
     grids = [
         pixels.grid(
             pixels.values(drawn.mean, context), columns, f"{count} pictures decoded from draws of the prior."
         )
     ]
-    caption = f"{count} draws of the prior{said}; {shown}."
+    source = "prior" if codes.source is codes.model else "later stages"
+    caption = f"{count} draws of the {source}{said}; {shown}."
     if noisy and (noise := draw_noise(drawn)) is not None:
         few = pixels.values(noise, context)[:columns]
         alt = f"The first {len(few)} of these pictures, drawn with the noise of the likelihood."
@@ -176,7 +177,7 @@ def samples(pixels: Pixels, codes: Codes, noisy: bool, shown: str) -> Figure:
         )
     return Figure(
         key="samples",
-        title="Samples from the prior",
+        title="Samples from the prior" if source == "prior" else "Samples from the stages",
         how="These were never data: where they look like data, the prior is filled by the data's codes; "
         "broken or blended ones come from regions of the prior that no datum uses.",
         pictures=tuple(grids),

@@ -37,6 +37,9 @@ class RunLike(Protocol):
     def model(self) -> Model:
         """The trained model, in eval mode."""
 
+    def generator(self) -> Model:
+        """The same, with its `generate` drawing from the run's later stages where there are any."""
+
     def data(self) -> Splits:
         """The data of the run."""
 
@@ -91,7 +94,7 @@ def _figures(run: RunLike, notes: list[str]) -> list[Figure]:
     data = splits.test if len(splits.test) else splits.valid
     where, _ = home_of(model)
     with quiet(model, where, SEED):
-        codes = encode(model, data, MOST)
+        codes = encode(model, data, MOST, run.generator())
         return list(_made(_plan(run.spec, codes, held), where, notes))
 
 
@@ -107,8 +110,10 @@ def _plan(spec: Spec, codes: Codes, held: str) -> Sequence[tuple[str, Callable[[
         plan = [
             ("reconstructions", lambda: pictures.reconstructions(pixels, codes, held)),
             ("samples", lambda: pictures.samples(pixels, codes, noisy, shown)),
-            ("traversals", lambda: pictures.traversals(pixels, codes)),
         ]
+        if codes.discrete or not codes.shapes:
+            return plan  # there is no way between two codes, and nothing to show of no latents
+        plan.append(("traversals", lambda: pictures.traversals(pixels, codes)))
         if codes.means.shape[1] == 2 and len(codes.shapes) == 1:
             plan.append(("plane", lambda: pictures.plane(pixels, codes)))
     else:
@@ -116,8 +121,10 @@ def _plan(spec: Spec, codes: Codes, held: str) -> Sequence[tuple[str, Callable[[
         plan = [
             ("columns", lambda: vectors.histograms(table, codes, held)),
             ("reconstructions", lambda: vectors.rebuilt(table, codes, held)),
-            ("traversals", lambda: effects.effects(table, codes)),
         ]
+        if codes.discrete or not codes.shapes:
+            return plan
+        plan.append(("traversals", lambda: effects.effects(table, codes)))
     return [
         *plan,
         ("map", lambda: latents.scatter(codes, spec, held)),

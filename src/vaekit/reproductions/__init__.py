@@ -1,8 +1,8 @@
 """Reproductions: one file a claim, `NAME.py` with a `Reproduction` called `reproduction` and a docstring.
 
-A file added here is a reproduction: `vaekit reproduce NAME` runs it. Its last recorded outcome stands in
-`results.json`, from which `docs/reproductions.md` and the status of every recipe are made
-(`python -m vaekit.reproductions.table`).
+A file added here that has one is a reproduction, and `vaekit reproduce NAME` runs it; the others hold what
+several need. Its last recorded outcome stands in `results.json`, from which `docs/reproductions.md` and the
+status of every recipe are made (`python -m vaekit.reproductions.table`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from vaekit.reproductions.outcome import Reproduction
 
 _FOLDER = Path(__file__).parent
-_SUPPORT = {"__init__", "outcome", "runner", "table", "training"}
 
 
 def names() -> list[tuple[str, str]]:
     """Name and first docstring line of every reproduction, without importing any."""
     found = []
     for path in sorted(_FOLDER.glob("*.py")):
-        if path.stem not in _SUPPORT:
-            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.Assign) and _assigns(node, "reproduction") for node in tree.body):
+            text = ast.get_docstring(tree) or ""
             found.append((path.stem, text.splitlines()[0] if text else ""))
     return found
+
+
+def _assigns(node: ast.Assign, name: str) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
 
 
 def get(name: str) -> Reproduction:

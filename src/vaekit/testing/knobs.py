@@ -126,7 +126,7 @@ def _effects(recipe: Recipe, spec: Spec, arguments: Mapping[str, Any], steps: in
         system = recipe(spec, **arguments)
         procedure = system.procedure
         record: list[Any] = [system.batch_size, system.epochs, system.monitor, type(procedure).__name__]
-        record += [procedure.samples, procedure.branches, repr(system.model)]
+        record += [procedure.samples, procedure.branches, repr(system.model), system.stages]
         modules = system.modules()
         for module in modules.values():
             module.double().train()

@@ -21,7 +21,7 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, passes, two_players
+from vaekit.wiring.players import adam, bound_players, draws, halving, passes, two_players
 
 __all__ = [
     "BURDA",
@@ -39,6 +39,7 @@ __all__ = [
     "gaussian_vae",
     "label_marginal",
     "labels_of",
+    "halving",
     "likelihood_for",
     "make_likelihood",
     "make_posterior",

@@ -13,7 +13,7 @@ from vaekit.data.spec import Spec
 from vaekit.models import Chain, Flat
 from vaekit.objective import Objective
 from vaekit.procedures import MakeOptimizer, Player
-from vaekit.schedules import Schedule
+from vaekit.schedules import Schedule, Steps
 from vaekit.terms import ImportanceBound
 from vaekit.terms.bounds import Gradient
 
@@ -74,3 +74,19 @@ def draws(samples: int) -> int | None:
 def passes(spec: Spec, batch_size: int, steps: int) -> int:
     """Number of epochs that make at least so many steps."""
     return max(1, math.ceil(steps / math.ceil(spec.size / batch_size)))
+
+
+def halving(spec: Spec, batch_size: int, epochs_each: int | None, epochs: int) -> Schedule | None:
+    """A learning rate that is halved every so many epochs, counted in the recipe's own batches.
+
+    Args:
+        spec: tells the number of data.
+        batch_size: data per step.
+        epochs_each: epochs between two halvings, or None for a constant rate.
+        epochs: of the whole schedule; after it the rate stays.
+    """
+    if epochs_each is None:
+        return None
+    each = whole("halve", epochs_each) * math.ceil(spec.size / batch_size)
+    count = max(1, (epochs - 1) // epochs_each)
+    return Steps([0.5**i for i in range(count + 1)], [each * (i + 1) for i in range(count)])

@@ -1,5 +1,6 @@
 """Worlds with known answers: data whose evidence, posterior or factors are known exactly."""
 
+from vaekit.worlds.arcs20 import arcs20
 from vaekit.worlds.cluster64 import cluster64
 from vaekit.worlds.discrete import Discrete
 from vaekit.worlds.linear_gaussian import LinearGaussian
@@ -9,6 +10,7 @@ from vaekit.worlds.sprites16 import sprites16
 __all__ = [
     "Discrete",
     "LinearGaussian",
+    "arcs20",
     "cluster64",
     "fixed_variance_optimum",
     "mean_log_likelihood",

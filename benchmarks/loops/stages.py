@@ -1,0 +1,54 @@
+"""Two stages: the first, and the one that models its latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from benchmarks.cases import Case
+from benchmarks.minimal import HALF_LOG_2PI, Batch, Map, Step, divergence, draw, ends, one_player
+from vaekit.system import System
+
+
+def calibrated(system: System, encode: Map, decode: Map) -> Step:
+    """One learned standard deviation; the learning rate stays in these few steps."""
+    head: Any = system.model.likelihood.head
+
+    def loss(batch: Batch) -> Tensor:
+        x = batch["x"].flatten(1)
+        z, mean, log_std = draw(encode(batch["x"]))
+        sigma = -6 + softplus(head + 6)
+        squares = (x - decode(z)).square().sum() * (-2 * sigma).exp() / len(x)
+        return 0.5 * squares + x.shape[1] * (sigma + HALF_LOG_2PI) + divergence(mean, log_std)
+
+    return one_player(system, loss)
+
+
+def two_stage_vae(system: System) -> Step:
+    return calibrated(system, *ends(system))
+
+
+def skipping(network: Any) -> Map:
+    layers = nn.Sequential(*(part for layer in network.hidden for part in (layer, nn.ReLU())))
+
+    def run(x: Tensor) -> Tensor:
+        flat = x.flatten(1)
+        return network.output_layer(torch.cat([layers(flat), flat], 1))
+
+    return run
+
+
+def latent_vae(system: System) -> Step:
+    model: Any = system.model
+    return calibrated(system, skipping(model.posteriors[0].network), skipping(model.likelihood.network))
+
+
+LOOPS = {"latent_vae": latent_vae, "two_stage_vae": two_stage_vae}
+
+CASES = {
+    "latent_vae": Case(kind="real", dense=True, wanted=lambda n, hidden: {"latents": n, "hidden": hidden}),
+    "two_stage_vae": Case(kind="unit"),
+}

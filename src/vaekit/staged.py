@@ -1,0 +1,231 @@
+"""One training carried to its end, and the stages and samplers that follow on its latents."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+
+from vaekit.checkpoint import digest, pack_system
+from vaekit.data.batch import Splits, mix
+from vaekit.errors import UserError, arguments_of
+from vaekit.files import disk_errors, write_tensors
+from vaekit.models import Model
+from vaekit.randomness import own_stream
+from vaekit.runs import SAMPLERS, STAGES, Run, build_system, find_recipe
+from vaekit.stages import (
+    COMPONENTS,
+    Encoded,
+    Hypersphere,
+    Mixture,
+    Sampler,
+    codes_of,
+    encoded_splits,
+    only_latent,
+)
+from vaekit.system import Stage, System
+from vaekit.trainer import Fit, Progress, Show, Training
+
+DEFAULT_BUDGET = 2_000_000
+"""Data seen by default at most: large sets get fewer epochs than the recipe names."""
+LEAST_STEPS = 2_000
+"""Steps by default at least: small sets get more epochs than the recipe names."""
+
+SamplerName = Literal["mixture", "hypersphere", "flow", "second"]
+"""mixture: ten Gaussians. hypersphere: uniform on a sphere. flow: normalising flow. second: a second VAE."""
+
+_TRAINED = {"flow": "flow_density", "second": "latent_vae"}
+_CODES = 50_000  # codes that a sampler is fitted to at most
+
+Started = Callable[[Run], None]
+
+
+class Stopped(KeyboardInterrupt):
+    """A training that was stopped on purpose, and can go on: `path` is the run directory."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} was stopped; `vaekit.resume` goes on with it")
+        self.path = path
+
+
+def default_epochs(system: System, count: int, batch_size: int) -> int:
+    """Epochs where nobody says how many: the recipe's, raised for small sets and lowered for large ones.
+
+    Args:
+        system: names its epochs.
+        count: number of training data.
+        batch_size: data per step.
+    """
+    if system.scheduled:
+        return system.epochs
+    least = math.ceil(LEAST_STEPS / math.ceil(count / max(1, batch_size)))
+    return max(1, min(max(system.epochs, least), DEFAULT_BUDGET // count))
+
+
+def finish(run: Run, fit: Fit, system: System, show: Show | None, started: Started | None) -> Run:
+    """Train to the end, then the stages; leave weights and record."""
+    fit.save = run.save_state
+    try:
+        if started is not None:
+            started(run)
+        fit.run()
+        run.save_weights(system.model)
+        run.update(
+            status="stages" if system.stages else "finished",
+            seconds=round(fit.at.seconds, 3),
+            best={"epoch": fit.at.best_epoch, "value": fit.at.best_value},
+        )
+        for number, stage in enumerate(system.stages):
+            training = fit.training
+            default = default_epochs(system, len(fit.splits.train), training.batch_size)
+            settings = replace(training, seed=mix(training.seed, number), patience=None, accumulate=1)
+            path, share = run.path / STAGES / stage.name, training.epochs / default
+            _train_stage(run, path, stage, system.model, fit.splits, settings, share, show, started)
+    except KeyboardInterrupt as stop:
+        _mark(run, "interrupted")
+        raise Stopped(run.path) from stop
+    except BaseException:
+        _mark(run, "failed")
+        raise
+    run.update(status="finished")
+    return run
+
+
+def check_stages(system: System, splits: Splits, device: torch.device) -> None:
+    """Wire every stage once, so that what is wrong with one is refused before anything is trained.
+
+    Raises:
+        UserError: as the stage's recipe says.
+    """
+    for stage in system.stages:
+        codes = Encoded(splits.train, system.model, stage.latent, stage.given)
+        with own_stream(device, 0):
+            build_system(find_recipe(stage.recipe), codes.spec, stage.arguments, "meta")
+
+
+def _train_stage(
+    run: Run,
+    path: Path,
+    stage: Stage,
+    model: Model,
+    splits: Splits,
+    settings: Training,
+    share: float,
+    show: Show | None,
+    started: Started | None,
+) -> Run:
+    """Train a stage in its own directory, or go on with it, unless it is finished.
+
+    Args:
+        run: of the model whose latents are the data.
+        path: where the stage's run lies or will lie.
+        stage: what is trained.
+        model: encodes; trained, on the training device.
+        splits: the data of the model, on that device.
+        settings: of the model's training, with the stage's seed.
+        share: of the stage's default epochs; what the user's epochs are of the model's default.
+        show, started: as for `vaekit.train`.
+    """
+    device = next(model.parameters()).device
+    codes = encoded_splits(splits, model, stage.latent, stage.given)
+    source: dict[str, Any] = {
+        "source": None, "options": {}, "latent": stage.latent, "given": stage.given,
+        "fingerprint": digest(model, run.record["data"]["fingerprint"]),
+    }  # fmt: skip
+    build = find_recipe(stage.recipe)
+    earlier = Run.open(path, data=codes) if path.exists() else None
+    if earlier is not None and earlier.record["data"] != source:
+        with disk_errors(path, "remove"):  # it was trained on the codes of other weights
+            shutil.rmtree(path)
+        earlier = None
+    with own_stream(device, settings.seed):
+        system = build_system(build, codes.spec, stage.arguments, device)
+        size = system.batch_size if stage.batch_size is None else stage.batch_size
+        named = system if stage.epochs is None else replace(system, epochs=stage.epochs)
+        epochs = max(1, round(share * default_epochs(named, len(codes.train), size)))
+        with arguments_of(f"the stage {stage.name!r}"):
+            training = replace(settings, epochs=epochs, batch_size=size)
+        fit = Fit(system, codes, training, save=lambda *_: None, show=show)
+        if earlier is None:
+            tensors, about = pack_system(system)
+            earlier = Run.create(
+                path, system=system, recipe=build, splits=codes, data=source, training=training,
+                state=tensors, about={**about, "at": vars(Progress()), "seen": 0},
+            )  # fmt: skip
+            earlier.update(device=str(device))
+        elif earlier.record["status"] == "finished":
+            return earlier
+        else:
+            tensors, about = earlier.state()
+            fit.restore(tensors, about, earlier.metrics(), earlier.path)
+            earlier.remove_drafts()
+        return finish(earlier, fit, system, show, started)
+
+
+def fit_sampler(
+    run: Run,
+    name: SamplerName,
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    components: int | None = None,
+    arguments: dict[str, Any] | None = None,
+    show: Show | None = None,
+    started: Started | None = None,
+) -> Run:
+    """Fit a density to the codes of the training data, and keep it with the run.
+
+    `run.generate(n, sampler=name)` then draws from it. What was fitted before under this name is replaced.
+
+    Args:
+        run: a finished run of a model with one latent.
+        name: mixture, hypersphere, flow or second.
+        seed: of the draws of the codes, and of the fit.
+        epochs: of flow and second, where they are not the recipe's own.
+        components: of mixture; ten if nothing is said.
+        arguments: of the recipe behind flow (flow_density) or second (latent_vae).
+        show, started: as for `vaekit.train`; flow and second are trained.
+
+    Raises:
+        UserError: if there is no such sampler.
+        UnsupportedError: if the model has several latents, or codes.
+    """
+    if name not in get_args(SamplerName):
+        raise UserError(f"there is no sampler {name!r}; there are {', '.join(get_args(SamplerName))}")
+    if components is not None and name != "mixture":
+        raise UserError(f"`components` is {components}, but the sampler {name} has none: leave it out")
+    if name not in _TRAINED and (epochs is not None or arguments):
+        raise UserError(f"the sampler {name} is not trained: leave `epochs` and `arguments` out")
+    model, splits = run.model(), run.data()
+    latent = only_latent(model)
+    path = run.path / SAMPLERS / name
+    if name in _TRAINED:
+        stage = Stage(name, _TRAINED[name], arguments or {}, latent, epochs=epochs)
+        training = Training(epochs=1, batch_size=1, seed=seed)
+        if path.exists() and Run.open(path, data=splits).record["status"] == "finished":
+            with disk_errors(path, "remove"):
+                shutil.rmtree(path)
+        _train_stage(run, path, stage, model, splits, training, 1.0, show, started)
+        return run
+    codes = codes_of(Encoded(splits.train, model, latent), limit=_CODES, seed=seed)
+    about: dict[str, Any] = {"latent": latent, "shape": codes.shape[1:], "codes": len(codes), "seed": seed}
+    made: Sampler = Hypersphere.fit(codes, latent)
+    if name == "mixture":
+        made = Mixture.fit(codes, latent, components=components or COMPONENTS, seed=seed)
+        about["components"] = len(made.weights)
+    with disk_errors(path, "create"):
+        path.parent.mkdir(exist_ok=True)
+    write_tensors(path.with_suffix(".safetensors"), made.state_dict(), about)
+    return run
+
+
+def _mark(run: Run, status: str) -> None:
+    # where the disk is what failed, the first error is the one to report
+    with contextlib.suppress(UserError):
+        run.update(status=status)

@@ -1,0 +1,28 @@
+"""Stages and samplers: what is trained or fitted on the latents of a trained model."""
+
+from vaekit.stages.encoded import Encoded, encoded_splits
+from vaekit.stages.samplers import (
+    COMPONENTS,
+    Composed,
+    Hypersphere,
+    Mixture,
+    Sampler,
+    Stages,
+    codes_of,
+    only_latent,
+    read_sampler,
+)
+
+__all__ = [
+    "COMPONENTS",
+    "Composed",
+    "Encoded",
+    "Hypersphere",
+    "Mixture",
+    "Sampler",
+    "Stages",
+    "codes_of",
+    "encoded_splits",
+    "only_latent",
+    "read_sampler",
+]
