@@ -4,6 +4,7 @@ from vaekit.metrics.ais import Ais, Bdmc, ais, annealed_weights, bdmc
 from vaekit.metrics.annealing import Annealing, sigmoid_schedule
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
+from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
 from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
 
@@ -13,15 +14,18 @@ __all__ = [
     "Bdmc",
     "Distance",
     "Elbo",
+    "ErrorRate",
     "Information",
     "LatentUse",
     "Nll",
     "against_floor",
     "ais",
     "annealed_weights",
+    "bayes_classes",
     "bdmc",
     "elbo",
     "energy_distance",
+    "error_rate",
     "evaluate",
     "frechet",
     "latent_use",

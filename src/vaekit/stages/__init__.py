@@ -1,5 +1,6 @@
 """Stages and samplers: what is trained or fitted on the latents of a trained model."""
 
+from vaekit.stages.classify import OnLatents
 from vaekit.stages.encoded import Encoded, encoded_splits
 from vaekit.stages.samplers import (
     COMPONENTS,
@@ -19,6 +20,7 @@ __all__ = [
     "Encoded",
     "Hypersphere",
     "Mixture",
+    "OnLatents",
     "Sampler",
     "Stages",
     "codes_of",
