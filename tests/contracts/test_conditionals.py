@@ -40,7 +40,7 @@ PRIORS = {
     "LearnedGaussian": lambda: c.LearnedGaussian((4,)),
     "StandardGaussian": lambda: c.StandardGaussian((4,)),
 }
-ELSEWHERE = {"Deterministic", "LinearPosterior"}  # below
+ELSEWHERE = {"ClassFrequencies", "Deterministic", "LinearPosterior", "OneHot"}  # below
 IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
 
 
@@ -82,6 +82,19 @@ def test_prior_takes_and_ignores_a_context():
 
 def test_deterministic():
     check_conditional(c.Deterministic(network, (4,)), torch.randn(5, 3), event=(4,), density=False)
+
+
+def test_one_hot():
+    check_conditional(c.OneHot(network, 4), torch.randn(5, 3), event=(4,))
+    check_conditional(c.ClassFrequencies(4), event=(4,))
+    check_conditional(c.ClassFrequencies(2, (0.3, 0.7)), event=(2,))
+    for wrong in ((0.5, 0.6), (0.5, 0.5, 0.0), (0.2, 0.8, 0.0)):
+        with pytest.raises(ValueError, match="positive numbers that sum to one"):
+            c.ClassFrequencies(2, wrong)
+    with pytest.raises(ValueError, match="`classes` is 0"):
+        c.OneHot(network, 0)
+    with pytest.raises(ValueError, match="`classes` is 0"):
+        c.ClassFrequencies(0)
 
 
 class Shared(nn.Module):

@@ -62,7 +62,8 @@ TERMS = {
 
 
 def test_every_term_is_here():
-    found = {type(term).__name__ for term in TERMS.values()} | {"On"}
+    elsewhere = {"Classification", "On"}  # with the model that has labels, and below
+    found = {type(term).__name__ for term in TERMS.values()} | elsewhere
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
     assert public == found
 

@@ -28,6 +28,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
     "latent_vae": {"latents": 3, "hidden": (8,)},
+    "m1_m2": {"latents": 3, "second_latents": 2, "hidden": (8,), "second_hidden": (7,), "second_epochs": 2},
+    "m2": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
@@ -40,6 +42,8 @@ SMALL: dict[str, dict[str, Any]] = {
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
     "latent_vae": {"kind": "real"},
+    "m1_m2": {"classes": 3, "labelled": 6},
+    "m2": {"classes": 3, "labelled": 6},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
     "two_stage_vae": {"kind": "unit"},
@@ -108,6 +112,9 @@ def batch_of() -> Callable[..., Batch]:
         batch = {"x": 3 * x - 1 if spec.kind == "real" else x}
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
+        if spec.classes is not None:
+            known = torch.arange(rows) % 2 == 0
+            batch["y"] = torch.where(known, torch.arange(rows) % spec.classes, -1)
         return batch
 
     return make

@@ -43,6 +43,15 @@ OTHER = {
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "stages": 2,
     },
     "latent_vae": {"latents": 4, "hidden": (9,), "learning_rate": 1e-2, "halve": 1},
+    "m1_m2": {
+        "latents": 4, "second_latents": 3, "alpha": 0.2, "likelihood": "gaussian",
+        "second_likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "second_hidden": (9,),
+        "second_epochs": 70, "learning_rate": 1e-2, "second_learning_rate": 1e-2,
+    },
+    "m2": {
+        "latents": 4, "alpha": 0.2, "samples": 2, "likelihood": "gaussian", "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2,
+    },
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
@@ -81,13 +90,13 @@ def test_the_table_names_every_argument(name):
 
 
 @pytest.mark.parametrize(("name", "argument"), CASES)
-def test_no_dead_knob(name, argument, small, spec, batch_of):
+def test_no_dead_knob(name, argument, small, spec, batch_of, fits):
     """Two steps and a judgement differ when one argument does."""
 
     def outcome(**arguments):
         torch.manual_seed(1)
         kind = "real" if name in ("latent_vae", "ppca") else "unit"
-        here = spec(kind, context=name == "cvae")
+        here = spec(**fits.get(name, {}) | {"kind": kind})
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)
         values = []
@@ -156,10 +165,10 @@ CONVOLUTIONAL = [(n, "conv", (1, 28, 28)) for n, others in OTHER.items() if "arc
     ("recipe", "architecture", "shape"), [*CONVOLUTIONAL, ("vae", "resnet", (3, 32, 32))]
 )
 def test_convolutional_networks_serve_every_recipe_that_offers_them(
-    recipe, architecture, shape, small, spec, batch_of
+    recipe, architecture, shape, small, spec, batch_of, fits
 ):
     arguments = {key: value for key, value in small[recipe].items() if key != "hidden"}
-    here = spec("unit", context=recipe == "cvae", shape=shape)
+    here = spec(**fits.get(recipe, {}) | {"kind": "unit", "shape": shape})
     system = getattr(recipes, recipe)(here, **arguments, architecture=architecture)
     said = system.procedure.step([batch_of(here, rows=2)])
     assert all(value.isfinite() for value in said.values())

@@ -37,7 +37,12 @@ def select(trace: Trace, axis: str, index: Tensor) -> Trace:
         place = value.dim() - event - behind
         return value.index_select(place, index) if place >= 0 else value
 
+    data = len(trace.batch["x"])
+
     def narrow(distribution: Distribution) -> Distribution:
+        shape = distribution.batch_shape
+        if axis == "batch" and data > 1 and shape and shape[-1] == 1:
+            return distribution  # one for all of the batch
         return _narrow(distribution, distribution.batch_shape, len(distribution.event_shape), behind, index)
 
     latents = {
