@@ -19,7 +19,7 @@ Step = Callable[[Batch], Losses]
 Map = Callable[..., Tensor]
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+ACTIVATIONS = {"relu": nn.ReLU, "softplus": nn.Softplus, "tanh": nn.Tanh}
 
 
 # -- the layers of a system as plain sequences ----------------------------------------------------------

@@ -67,6 +67,8 @@ VALUES = [
     ("iwae", {"layers": 3}, ValueError, "`layers` is 3; expected one of 1, 2"),
     ("iwae", {"gradient": "reinforce"}, ValueError, "`gradient` is 'reinforce'; expected one of plain"),
     ("iwae", {"stages": -1}, ValueError, "`stages` is -1; expected at least 0"),
+    ("m2", {"alpha": -0.1}, ValueError, "`alpha` is -0.1; expected a finite number at least 0"),
+    ("m1_m2", {"second_epochs": 0}, ValueError, "`second_epochs` is 0"),
     ("miwae", {"groups": 0}, ValueError, "`groups` is 0"),
     ("miwae", {"samples": 0}, ValueError, "`samples` is 0"),
     ("piwae", {"groups": 0}, ValueError, "`groups` is 0"),
