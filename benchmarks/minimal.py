@@ -19,7 +19,12 @@ Step = Callable[[Batch], Losses]
 Map = Callable[..., Tensor]
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-ACTIVATIONS = {"relu": nn.ReLU, "softplus": nn.Softplus, "tanh": nn.Tanh}
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "leaky_relu_0.2": lambda: nn.LeakyReLU(0.2),
+}
 
 
 # -- the layers of a system as plain sequences ----------------------------------------------------------
@@ -66,9 +71,9 @@ STOCK_ADAM = False
 """Whether the hand-written loops take torch's default form of Adam instead of the recipe's fused one."""
 
 
-def adam(system: System, parameters: Sequence[nn.Parameter]) -> torch.optim.Adam:
-    """A new Adam with the recipe's settings."""
-    settings = dict(system.procedure.players[0].optimizer.defaults)
+def adam(system: System, parameters: Sequence[nn.Parameter], player: int = 0) -> torch.optim.Adam:
+    """A new Adam with the settings of one of the recipe's players."""
+    settings = dict(system.procedure.players[player].optimizer.defaults)
     if STOCK_ADAM:
         settings["fused"] = None
     names = ("lr", "betas", "eps", "fused", "foreach")

@@ -114,7 +114,7 @@ def test_what_must_not_wait_for_torch(statement):
 
 
 def test_training_does_not_import_what_it_does_not_need():
-    heavy = ("sklearn", "scipy.stats", "matplotlib", "accelerate", "torch._dynamo", "pandas")
+    heavy = ("sklearn", "scipy.stats", "matplotlib", "accelerate", "torch._dynamo", "pandas", "zuko")
     code = f"import sys; import vaekit; vaekit.train; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

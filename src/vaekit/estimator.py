@@ -26,7 +26,7 @@ from vaekit.data.arrays import ArrayData, Splits
 from vaekit.data.batch import mix
 from vaekit.data.kinds import check, scan
 from vaekit.data.spec import Spec
-from vaekit.errors import UserError
+from vaekit.errors import UnsupportedError, UserError
 from vaekit.metrics.evidence import log_evidence
 from vaekit.metrics.passes import evaluating, home_of
 from vaekit.models import Model
@@ -261,6 +261,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             random_state: of the draws; None for that of the estimator.
         """
         rows = self._read(X)
+        if not self._latent_shapes:
+            raise UnsupportedError(
+                f"the recipe {self.call_['recipe']} has no latents, so there is nothing to encode to: "
+                "`sample` and `score_samples` are what it offers"
+            )
         codes = self._codes(rows, self._draw_seed(random_state) if sample else None)
         return torch.cat([code.flatten(1) for code in codes.values()], dim=1).cpu().numpy().astype(rows.dtype)
 

@@ -40,9 +40,14 @@ class Objective(nn.Module):
                     self.add_module(f"{name}_{role}", part)
 
     @property
+    def coupled(self) -> list[str]:
+        """Names of the terms whose value for a datum depends on the others."""
+        return [name for name, (_, term) in self.terms.items() if getattr(term, "couples_batch", False)]
+
+    @property
     def couples_batch(self) -> bool:
         """Whether any term's value for a datum depends on the others."""
-        return any(getattr(term, "couples_batch", False) for _, term in self.terms.values())
+        return bool(self.coupled)
 
     def forward(self, trace: Trace) -> Judged:
         """Total and named values of one pass."""

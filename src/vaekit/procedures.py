@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
+from vaekit.checks import whole
 from vaekit.models import Model
 from vaekit.objective import Judged, Objective
 from vaekit.schedules import Schedule
@@ -27,6 +28,9 @@ class Player:
         objective: what it minimises.
         optimizer: makes the optimiser from the parameters, such as `lambda p: torch.optim.Adam(p, 1e-3)`.
         pace: a schedule that multiplies the optimiser's learning rates, if any.
+        times: moves in one step; more than one where play alternates, such as a critic that stays ahead.
+        observes: whether its objective looks at the likelihood. Where it does not and play alternates, the
+            model need not decode for it.
 
     Raises:
         ValueError: if there is nothing to move.
@@ -39,6 +43,8 @@ class Player:
         objective: Objective,
         optimizer: MakeOptimizer,
         pace: Schedule | None = None,
+        times: int = 1,
+        observes: bool = True,
     ) -> None:
         found: dict[int, nn.Parameter] = {}
         for part in moves:
@@ -55,6 +61,8 @@ class Player:
         self.optimizer = optimizer(self.parameters)
         # its value is read at every step by the optimiser's host: on the CPU that waits for no device
         self.pace = pace if pace is None or pace.step.is_meta else pace.cpu()
+        self.times = whole("times", times)
+        self.observes = observes
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
     def move(self, clip: float | None) -> None:
@@ -121,10 +129,16 @@ class Procedure(ABC):
         )
 
     @property
+    def coupled(self) -> list[str]:
+        """What makes a datum's loss depend on the others in its batch: terms, parts of the model."""
+        parts = [type(m).__name__ for m in self.model.modules() if getattr(m, "couples_batch", False)]
+        terms = {name: None for player in self.players for name in player.objective.coupled}  # each once
+        return [*(f"the model's {part}" for part in parts), *(f"the term {name!r}" for name in terms)]
+
+    @property
     def couples_batch(self) -> bool:
         """Whether a datum's loss depends on the others in its batch."""
-        modules = any(getattr(module, "couples_batch", False) for module in self.model.modules())
-        return modules or any(player.objective.couples_batch for player in self.players)
+        return bool(self.coupled)
 
     def step(self, batches: Sequence[Batch], manner: Manner = Manner()) -> dict[str, Tensor]:
         """One update of every player from one batch, given whole or in pieces that are accumulated.
@@ -141,9 +155,11 @@ class Procedure(ABC):
             module.after_step()  # type: ignore[operator]  # found by its name in the constructor
         return values
 
-    def trace(self, batch: Batch, manner: Manner) -> Trace:
-        """One forward pass as this procedure wants it."""
+    def trace(self, batch: Batch, manner: Manner, observes: bool = True) -> Trace:
+        """One forward pass as this procedure wants it, or its latents alone."""
         with manner.autocast():
+            if not observes:
+                return self.model.infer(batch, self.samples, self.branches)
             return self.model(batch, self.samples, self.branches)  # type: ignore[no-any-return]  # nn.Module
 
     def judge(self, player: Player, trace: Trace, share: float, keep: bool) -> dict[str, Tensor]:
@@ -179,7 +195,35 @@ def _add(totals: dict[str, Tensor], values: dict[str, Tensor]) -> None:
 
 
 class Simultaneous(Procedure):
-    """One trace, all gradients at that point, then all moves."""
+    """One trace, all gradients at that point, then all moves.
+
+    Raises:
+        ValueError: if two players own one parameter, whose gradient would be the sum of both, or if one is to
+            move several times.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        players: Sequence[Player],
+        samples: int | None = None,
+        branches: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model, players, samples, branches)
+        owner: dict[int, str] = {}
+        for player in self.players:
+            for parameter in player.parameters:
+                if (other := owner.setdefault(id(parameter), player.name)) != player.name:
+                    raise ValueError(
+                        f"players {other!r} and {player.name!r} both own a parameter of shape "
+                        f"{tuple(parameter.shape)}; expected one owner where all move at once: sum their "
+                        "objectives, or take Alternating"
+                    )
+            if player.times != 1:
+                raise ValueError(
+                    f"player {player.name!r} has `times` {player.times}; expected 1 where all move at once: "
+                    "take Alternating"
+                )
 
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
@@ -195,12 +239,33 @@ class Simultaneous(Procedure):
 
 
 class Alternating(Procedure):
-    """A fresh trace for every player, who moves before the next one looks."""
+    """One player after the other: each moves, as often as it wants, before the next one looks.
+
+    A player looks at a fresh trace where the last one has become stale, because who moved since owns a part
+    of the model. Where only critics have moved, the pass would come out the same but for its noise: it is
+    judged again, if the batch is whole.
+    """
 
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
+        inside = {id(parameter) for parameter in self.model.parameters()}
+        kept: Trace | None = None
         for player in self.players:
-            for batch, share in zip(batches, _shares(batches), strict=True):
-                _add(totals, self.judge(player, self.trace(batch, manner), share, False))
-            player.move(manner.clip)
+            stale = len(batches) > 1 or any(id(parameter) in inside for parameter in player.parameters)
+            for _ in range(player.times):
+                values: dict[str, Tensor] = {}
+                for batch, share in zip(batches, _shares(batches), strict=True):
+                    if kept is None or (player.observes and not kept.observed):
+                        trace = self.trace(batch, manner, player.observes)
+                    else:
+                        trace = kept
+                    _add(values, self.judge(player, trace, share, False))
+                player.move(manner.clip)
+                # what terms share of a trace does not outlive a move
+                kept = None if stale else _renewed(trace)
+            totals |= values
         return totals
+
+
+def _renewed(trace: Trace) -> Trace:
+    return replace(trace, branches={name: _renewed(branch) for name, branch in trace.branches.items()})

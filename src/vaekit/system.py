@@ -51,6 +51,7 @@ class System:
         monitor: which weights are handed back: those with the lowest held-out loss of the first player, or
             the last ones, where that loss says nothing (games, schedules that change what is minimised).
         scheduled: whether a schedule spans these epochs, so that a default budget must not cut them short.
+        least_batch: fewest data in a batch from which it can learn at all. A last batch may be smaller.
         stages: what is trained afterwards, one after the other, on the latents of this system. New data are
             then drawn by the stages: they draw the latents, and the model turns them into p(x|z).
         call: the recorded call: {"recipe": name, "arguments": {...}}. Filled in by `recipe`.
@@ -62,6 +63,7 @@ class System:
     epochs: int = 50
     monitor: Literal["loss", "last"] = "loss"
     scheduled: bool = False
+    least_batch: int = 1
     stages: tuple[Stage, ...] = ()
     call: dict[str, Any] = field(default_factory=dict)
 

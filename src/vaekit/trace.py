@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -57,6 +59,8 @@ class Trace:
         weights: q(y|x) of every class, (y, batch), where the trace has the axis "y".
         predicted: name -> (value, p) of what a discriminative part says of the data. It is no part of
             p(x, z), and of no likelihood; a value that nobody knows is zero everywhere.
+        shared: what several terms work out on this pass and share, see `terms.once`. A trace that is made
+            from this one by `dataclasses.replace` starts with nothing shared.
     """
 
     batch: Batch
@@ -66,3 +70,4 @@ class Trace:
     branches: dict[str, Trace] = field(default_factory=dict)
     weights: Tensor | None = None
     predicted: dict[str, Observed] = field(default_factory=dict)
+    shared: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

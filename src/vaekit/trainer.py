@@ -90,16 +90,26 @@ class Fit:
             Where it returns True the run stops with a checkpoint and a `KeyboardInterrupt`.
 
     Raises:
-        UnsupportedError: if the system's loss cannot be cut into pieces and `accumulate` asks for it.
+        UnsupportedError: if the system's loss cannot be cut into pieces and `accumulate` asks for it, or the
+            batches are too small for it.
     """
 
     def __init__(
         self, system: System, splits: Splits, training: Training, save: Save, show: Show | None = None
     ) -> None:
-        if training.accumulate > 1 and system.procedure.couples_batch:
+        coupled = system.procedure.coupled
+        if training.accumulate > 1 and coupled:
             raise UnsupportedError(
-                f"`accumulate` is {training.accumulate}, but a loss of this system couples the data of a "
-                "batch: the sum over pieces would be another loss; train with accumulate=1"
+                f"`accumulate` is {training.accumulate}, but {', '.join(coupled)} "
+                f"{'couples' if len(coupled) == 1 else 'couple'} the data of a batch, so that the sum over "
+                "pieces would be another loss: train with accumulate=1, and with a smaller batch_size than "
+                f"{training.batch_size} if the memory does not suffice"
+            )
+        fullest = min(training.batch_size, len(splits.train))
+        if fullest < system.least_batch:
+            raise UnsupportedError(
+                f"a batch of {fullest} is too small for this system, which compares the data of a batch with "
+                f"each other: take a batch size of at least {system.least_batch}, and as many training data"
             )
         if training.patience is not None and system.monitor == "last":
             raise UnsupportedError(

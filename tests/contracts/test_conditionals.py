@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 
 import pytest
 import torch
@@ -37,10 +38,15 @@ FLAT = {
 }
 PRIORS = {
     "GaussianMixture": lambda: c.GaussianMixture((4,), components=3),
+    "GaussianRing": lambda: c.GaussianRing((4,), components=3),
     "LearnedGaussian": lambda: c.LearnedGaussian((4,)),
     "StandardGaussian": lambda: c.StandardGaussian((4,)),
+    "UnitCube": lambda: c.UnitCube((4,)),
 }
-ELSEWHERE = {"ClassFrequencies", "Deterministic", "LinearPosterior", "OneHot"}  # below
+ELSEWHERE = {  # below
+    "ClassFrequencies", "Deterministic", "Flow", "LinearPosterior", "OneHot", "PrecisionWeighted",
+    "VampPrior",
+}  # fmt: skip
 IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
 
 
@@ -75,6 +81,33 @@ def test_learned_priors_stay_densities_wherever_they_go():
         check_density(prior(), tolerance=1e-9)
 
 
+def test_ring_lies_round_the_origin():
+    ring = c.GaussianRing((3,), components=4, radius=2.0, scale=0.1).double()()
+    centres = torch.tensor([[2.0, 0, 0], [0, 2, 0], [-2, 0, 0], [0, -2, 0]]).double()
+    torch.testing.assert_close(ring.components.mean, centres, rtol=0, atol=1e-6)
+    torch.testing.assert_close(ring.mean, torch.zeros(3).double(), rtol=0, atol=1e-6)
+    # 1/4 of a Gaussian with scales 0.1, 0.1 and 1 at its centre
+    expected = -math.log(4) + 2 * math.log(10) - 1.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(
+        ring.log_prob(centres), torch.full((4,), expected).double(), rtol=1e-6, atol=1e-6
+    )
+    drawn = ring.sample((4000,))
+    assert float((drawn[:, :2].norm(dim=1) - 2).abs().max()) < 0.6
+    torch.testing.assert_close(drawn[:, 2].std(), torch.tensor(1.0).double(), rtol=0.1, atol=0)
+
+
+def test_unit_cube():
+    cube = c.UnitCube((2,)).double()()
+    assert cube.log_prob(torch.tensor([[0.2, 1.0], [0.5, 1.1], [-0.1, 0.5]])).tolist() == [
+        0, -math.inf, -math.inf
+    ]  # fmt: skip
+    drawn = cube.sample((2000,))
+    assert 0 <= drawn.min() < 0.01
+    assert 0.99 < drawn.max() <= 1
+    torch.testing.assert_close(drawn.mean(0), cube.mean, rtol=0, atol=0.03)
+    torch.testing.assert_close(drawn.var(0), cube.variance, rtol=0, atol=0.005)
+
+
 def test_prior_takes_and_ignores_a_context():
     for make in PRIORS.values():
         assert make()(torch.randn(5, 2)).batch_shape == ()
@@ -82,6 +115,10 @@ def test_prior_takes_and_ignores_a_context():
 
 def test_deterministic():
     check_conditional(c.Deterministic(network, (4,)), torch.randn(5, 3), event=(4,), density=False)
+    bounded = c.Deterministic(network, (4,), bounded=True)
+    check_conditional(bounded, torch.randn(5, 3), event=(4,), density=False)
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(bounded(x).mean, bounded.network(x).sigmoid())
 
 
 def test_one_hot():
@@ -107,6 +144,23 @@ class Shared(nn.Module):
 
     def forward(self, *context):
         return self.posterior(*context)
+
+
+class Aggregate(nn.Module):
+    """The VampPrior beside the posterior that it is made of."""
+
+    def __init__(self):
+        super().__init__()
+        self.posterior = c.Gaussian(network, (4,))
+        self.prior = c.VampPrior(self.posterior, torch.rand(3, 3))
+
+    def forward(self, *context):
+        return self.prior(*context)
+
+
+def test_vamp_prior():
+    check_conditional(Aggregate(), event=(4,))
+    assert Aggregate()(torch.randn(5, 2)).batch_shape == ()
 
 
 def test_linear_posterior():
@@ -159,6 +213,7 @@ def test_cholesky_entries_stand_below_the_diagonal():
         (lambda: c.LowRankGaussian(network, (4,), rank=5), "rank"),
         (lambda: c.CholeskyGaussian(network, (2, 2)), "vector"),
         (lambda: c.FixedGaussian(network, (4,), sigma=0.0), "sigma"),
+        (lambda: c.GaussianRing((1,)), "plane"),
         (lambda: c.DiscretisedLogistic(network, (4,), levels=1), "levels"),
         (lambda: c.Categorical(network, (4,), levels=1), "levels"),
         (lambda: c.GaussianMixture((4,), components=0), "components"),

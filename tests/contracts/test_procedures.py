@@ -13,6 +13,7 @@ from vaekit.objective import Objective, elbo
 from vaekit.procedures import Alternating, Manner, Player, Simultaneous
 from vaekit.schedules import Cyclical, Linear, Schedule, Steps
 from vaekit.terms import Capacity, Distortion, Rate
+from vaekit.trace import Trace
 
 
 def network(*inputs):
@@ -148,6 +149,101 @@ def test_alternating_by_hand():
     torch.testing.assert_close(made.a.item(), 0.6)
     torch.testing.assert_close(made.b.item(), 1.76)
     torch.testing.assert_close(float(values["b/loss"]), 2.4)
+
+
+class Game(nn.Module):
+    """A model of one number a, and a critic of one number w outside of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(2.0).double())
+        self.passes = self.inferred = 0
+
+    def forward(self, batch, samples=None, branches=()):
+        self.passes += 1
+        return Trace(batch, {}, {"x": (self.a * batch["x"]).mean()})
+
+    def infer(self, batch, samples=None, branches=()):
+        self.inferred += 1
+        return Trace(batch, {"z": (self.a * batch["x"]).mean()}, {})
+
+
+class Weighed(nn.Module):
+    """w times what the trace holds, and w squared."""
+
+    def __init__(self, w, sign):
+        super().__init__()
+        self.w, self.sign = w, sign
+
+    def forward(self, trace):
+        seen = trace.observed.get("x", trace.latents.get("z"))
+        return self.sign * self.w * seen + 0.5 * self.w.square()
+
+
+def game(order, sizes=(3,), **critic):
+    made, w = Game(), nn.Parameter(torch.tensor(1.0).double())
+    players = {
+        "critic": Player("critic", [w], Objective({"value": (1.0, Weighed(w, -1.0))}), sgd(0.5), **critic),
+        "model": Player("model", [made.a], Objective({"value": (1.0, Weighed(w, 1.0))}), sgd(0.5)),
+    }
+    played = Alternating(made, [players[name] for name in order])
+    played.step([{"x": torch.ones(n).double()} for n in sizes])
+    return made, w
+
+
+def test_a_pass_is_judged_again_where_only_a_critic_has_moved():
+    """w <- w - 0.5 (w - a) = 1.5, then a <- a - 0.5 w = 1.25: one pass, judged with the moved critic."""
+    made, w = game(("critic", "model"))
+    assert (made.passes, made.inferred) == (1, 0)
+    torch.testing.assert_close(w.item(), 1.5)
+    torch.testing.assert_close(made.a.item(), 1.25)
+
+
+def test_a_pass_is_stale_once_the_model_has_moved():
+    """a <- 2 - 0.5 = 1.5, then w <- w - 0.5 (w - a) = 1.25."""
+    made, w = game(("model", "critic"))
+    assert made.passes == 2
+    torch.testing.assert_close(made.a.item(), 1.5)
+    torch.testing.assert_close(w.item(), 1.25)
+
+
+def test_a_player_moves_as_often_as_it_wants():
+    """w: 1, 1.5, 1.75, 1.875, on one pass."""
+    made, w = game(("critic", "model"), times=3)
+    assert made.passes == 1
+    torch.testing.assert_close(w.item(), 1.875)
+    torch.testing.assert_close(made.a.item(), 2 - 0.5 * 1.875)
+
+
+def test_nothing_is_decoded_for_who_does_not_look_at_it():
+    made, w = game(("model", "critic"), observes=False)
+    assert (made.passes, made.inferred) == (1, 1)
+    torch.testing.assert_close(w.item(), 1.25)
+    made, _ = game(("critic", "model"), observes=False)  # and a pass without it is no pass for the others
+    assert (made.passes, made.inferred) == (1, 1)
+
+
+def test_pieces_are_not_kept():
+    """Holding the graphs of all pieces would undo what cutting the batch is for."""
+    made, w = game(("critic", "model"), sizes=(1, 2), times=3)
+    assert made.passes == 2 * 4
+    torch.testing.assert_close(w.item(), 1.875)
+    torch.testing.assert_close(made.a.item(), 2 - 0.5 * 1.875)
+
+
+def test_one_parameter_has_one_owner_where_all_move_at_once():
+    made = model()
+    players = [
+        Player("vae", [made], elbo(), sgd()),
+        Player("encoder", [made.posteriors], elbo(), sgd()),
+    ]
+    with pytest.raises(ValueError, match=r"'vae' and 'encoder' both own a parameter .* or take Alternating"):
+        Simultaneous(made, players)
+    Alternating(made, players).step([{"x": bits()}])
+    with pytest.raises(ValueError, match="'vae' has `times` 2; expected 1 where all move at once"):
+        Simultaneous(made, [Player("vae", [made], elbo(), sgd(), times=2)])
+    with pytest.raises(ValueError, match="`times` is 0; expected at least 1"):
+        Player("vae", [made], elbo(), sgd(), times=0)
 
 
 @pytest.mark.parametrize("procedure", [Simultaneous, Alternating])
@@ -292,9 +388,16 @@ def test_shared_parameters_count_once():
 def test_samples_and_branches_reach_the_model():
     made = model()
     player = Player("vae", [made], elbo(), sgd())
-    trace = Simultaneous(made, [player], samples=3, branches=("prior",)).trace({"x": bits()}, Manner())
+    played = Simultaneous(made, [player], samples=3, branches=("prior", "draws"))
+    trace = played.trace({"x": bits()}, Manner())
     assert trace.latents["z"].value.shape == (3, 8, 2)
-    assert set(trace.branches) == {"prior"}
+    assert set(trace.branches) == {"prior", "draws"}
+    assert trace.branches["prior"].latents["z"].value.shape == (3, 8, 2)
+    assert trace.branches["draws"].latents["z"].value.shape == (3, 8, 2)
+    assert not trace.branches["draws"].observed
+    inferred = played.trace({"x": bits()}, Manner(), observes=False)
+    assert inferred.axes == ("sample", "batch")
+    assert not inferred.observed
 
 
 def test_coupling_is_known():

@@ -34,6 +34,9 @@ def small(recipe) -> dict[str, object]:
         sizes["latents"] = (3, 2) if isinstance(parameters["latents"].default, tuple) else 3
     if "hidden" in parameters:
         sizes["hidden"] = (8,)
+    for name in ("critic", "regressors"):
+        if name in parameters:
+            sizes[name] = (8,)
     if "samples" in parameters and parameters["samples"].default > 4:
         sizes["samples"] = 4
     return sizes
@@ -81,7 +84,14 @@ VARIANTS = [
     ("piwae", {"gradient": "stl", "groups": 2}),
     ("vae", {"posterior": "rank_one", "prior": "mixture"}),
     ("vae", {"posterior": "low_rank", "estimator": "stl", "prior": "learned"}),
+    ("vae", {"prior": "flow"}),
+    ("vamp_vae", {"prior": "mixture", "components": 4}),
+    ("hvae", {"prior": "standard"}),
+    ("ladder_vae", {"batch_norm": True}),
+    ("flow_density", {"flow": "realnvp"}),
+    ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
+    ("adversarial_autoencoder", {"posterior": "gaussian", "prior": "mixture"}),
 ]
 
 

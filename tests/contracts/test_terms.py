@@ -6,13 +6,38 @@ import inspect
 
 import pytest
 import torch
+from torch import nn
 
 from vaekit import conditionals as c
 from vaekit import terms
 from vaekit.distributions import CholeskyNormal, DiagonalNormal, LowRankNormal
 from vaekit.models import Chain, Flat
 from vaekit.networks import MLP
-from vaekit.terms import Capacity, Distortion, ImportanceBound, On, Rate, log_likelihood, log_ratio
+from vaekit.terms import (
+    MMD,
+    Capacity,
+    Deception,
+    DensityRatio,
+    DimensionWise,
+    Discrimination,
+    Distortion,
+    ImportanceBound,
+    Information,
+    OffDiagonal,
+    On,
+    PermutationTest,
+    Predictability,
+    PredictionError,
+    Rate,
+    SquaredError,
+    TotalCorrelation,
+    UnitVariance,
+    codes,
+    log_likelihood,
+    log_ratio,
+)
+from vaekit.terms.aggregate import Aggregate
+from vaekit.terms.covariance import Covariance
 from vaekit.testing import check_term, select
 
 DATA, DRAWS, BITS = 5, 6, 7
@@ -50,6 +75,20 @@ def trace_of(name, samples=DRAWS, branches=()):
     return model({"x": x}, samples, branches)
 
 
+class Judge(nn.Module):
+    """Two logits for codes of any width."""
+
+    def forward(self, z):
+        return torch.stack([z.square().sum(-1), z.sum(-1).sin()], -1)
+
+
+class Guess(nn.Module):
+    """Every latent guessed from the sum of the others."""
+
+    def forward(self, z):
+        return (z.sum(-1, keepdim=True) - z).tanh()
+
+
 TERMS = {
     "distortion": Distortion(),
     "rate": Rate(),
@@ -58,12 +97,31 @@ TERMS = {
     "miwae": ImportanceBound(groups=3),
     "ciwae": ImportanceBound(groups=2, b=0.3),
     "capacity": Capacity(2.0),
+    "squared error": SquaredError(),
+    "density ratio": DensityRatio(Judge()),
+    "deception": Deception(Judge()),
+    "discrimination": Discrimination(Judge(), real=codes, fake=lambda trace: codes(trace).square()),
+    "permutation test": PermutationTest(Judge()),
+    "prediction error": PredictionError(Guess()),
+    "predictability": Predictability(Guess()),
 }
+ADVERSARIAL = [
+    "density ratio", "deception", "discrimination", "permutation test", "prediction error", "predictability"
+]  # fmt: skip
+
+COUPLED = {
+    "information": Information(Aggregate(40)),
+    "total correlation": TotalCorrelation(Aggregate(40, "balanced")),
+    "dimension-wise": DimensionWise(Aggregate(40, "mws")),
+    "off diagonal": OffDiagonal(Covariance("i")),
+    "unit variance": UnitVariance(Covariance("ii")),
+}
+"""Terms that couple the batch through diagonal Gaussian posteriors given x."""
 
 
 def test_every_term_is_here():
-    elsewhere = {"Classification", "On"}  # with the model that has labels, and below
-    found = {type(term).__name__ for term in TERMS.values()} | elsewhere
+    elsewhere = {"Classification", "MMD", "On"}  # the first with the model that has labels, the others below
+    found = {type(term).__name__ for term in (*TERMS.values(), *COUPLED.values())} | elsewhere
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
     assert public == found
 
@@ -74,10 +132,29 @@ def test_term(model, term):
     check_term(TERMS[term], trace_of(model))
 
 
-@pytest.mark.parametrize("term", ["distortion", "rate", "sampled rate", "capacity"])
+@pytest.mark.parametrize(
+    "term", ["distortion", "rate", "sampled rate", "capacity", "squared error", *ADVERSARIAL]
+)
 @pytest.mark.parametrize("model", MODELS)
 def test_term_without_sample_axis(model, term):
     check_term(TERMS[term], trace_of(model, samples=None))
+
+
+@pytest.mark.parametrize("samples", [None, DRAWS])
+@pytest.mark.parametrize("term", COUPLED)
+@pytest.mark.parametrize("model", ["flat", "two latents"])
+def test_coupled_terms(model, term, samples):
+    assert COUPLED[term].couples_batch
+    check_term(COUPLED[term], trace_of(model, samples))
+
+
+@pytest.mark.parametrize("samples", [None, DRAWS])
+@pytest.mark.parametrize("model", ["flat", "two latents", "cholesky"])
+def test_mmd(model, samples):
+    trace = trace_of(model, samples)
+    assert MMD().couples_batch
+    assert MMD()(trace).shape == ()
+    assert MMD()(trace).isfinite()
 
 
 @pytest.mark.parametrize("gradient", ["stl", "dreg"])

@@ -20,27 +20,39 @@ from vaekit.trace import Batch, Trace
 SHAPE, CONTEXT, ROWS = (1, 4, 4), (3,), 12
 
 SMALL: dict[str, dict[str, Any]] = {
+    "adversarial_autoencoder": {"latents": 3, "hidden": (8,), "critic": (6,)},
     "annealed_vae": {"ramp": 10, "capacity": 4.0, "latents": 3, "hidden": (8,)},
+    "beta_tcvae": {"latents": 3, "hidden": (8,)},
     "beta_vae": {"latents": 3, "hidden": (8,)},
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
+    "dip_vae": {"latents": 3, "hidden": (8,)},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
+    "factor_vae": {"latents": 3, "hidden": (8,), "critic": (6, 5)},
+    "flow_density": {"transforms": 2, "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
+    "hvae": {"components": 5, "warmup": 10, "latents": (3, 2), "hidden": (8,)},
+    "info_vae": {"alpha": 0.5, "lambda_mmd": 20.0, "latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
+    "ladder_vae": {"latents": (3, 2), "hidden": (8, 7), "warmup": 10},
     "latent_vae": {"latents": 3, "hidden": (8,)},
     "m1_m2": {"latents": 3, "second_latents": 2, "hidden": (8,), "second_hidden": (7,), "second_epochs": 2},
     "m2": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
+    "nash_ae": {"latents": 3, "hidden": (8,), "regressors": (6,)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
     "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
+    "vamp_vae": {"components": 5, "warmup": 10, "latents": 3, "hidden": (8,)},
+    "wae_mmd": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "flow_density": {"kind": "real"},
     "latent_vae": {"kind": "real"},
     "m1_m2": {"classes": 3, "labelled": 6},
     "m2": {"classes": 3, "labelled": 6},

@@ -14,9 +14,17 @@ import torch
 from vaekit import recipes
 
 OTHER = {
+    "adversarial_autoencoder": {
+        "latents": 4, "posterior": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
+    },
     "annealed_vae": {
         "capacity": 5.0, "gamma": 10.0, "ramp": 11, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "beta_tcvae": {
+        "alpha": 0.5, "beta": 3.0, "gamma": 0.5, "sampling": "balanced", "estimator": "closed", "latents": 4,
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "beta_vae": {
         "beta": 3.0, "latents": 4, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
@@ -30,17 +38,39 @@ OTHER = {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "dip_vae": {
+        "variant": "i", "lambda_od": 5.0, "lambda_d": 7.0, "latents": 4, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "dlgm": {
         "latents": (3, 4), "posterior": "diagonal", "likelihood": "gaussian", "hidden": (9,),
         "learning_rate": 1e-2,
     },
+    "factor_vae": {
+        "gamma": 3.0, "latents": 4, "critic": (6, 7), "likelihood": "gaussian", "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
+    },
+    "flow_density": {"flow": "nsf", "transforms": 1, "hidden": (9,), "learning_rate": 1e-2},
     "full_covariance_vae": {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "hvae": {
+        "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0,
+        "latents": (3, 3, 2), "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,),
+        "learning_rate": 1e-2,
+    },
+    "info_vae": {
+        "alpha": 0.4, "lambda_mmd": 30.0, "kernel": "imq", "scales": (0.5, 2.0), "latents": 4,
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "iwae": {
         "samples": 5, "gradient": "stl", "layers": 2, "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "stages": 2,
+    },
+    "ladder_vae": {
+        "latents": (3, 3), "hidden": (9,), "warmup": 0, "batch_norm": True, "likelihood": "gaussian",
+        "learning_rate": 1e-2,
     },
     "latent_vae": {"latents": 4, "hidden": (9,), "learning_rate": 1e-2, "halve": 1},
     "m1_m2": {
@@ -55,6 +85,10 @@ OTHER = {
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "nash_ae": {
+        "weight": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
     },
     "piwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
@@ -72,8 +106,17 @@ OTHER = {
     },
     "vae": {
         "latents": 4, "likelihood": "gaussian", "posterior": "full", "prior": "mixture",
-        "estimator": "sample", "samples": 3, "architecture": "gated", "hidden": (9,), "activation": "tanh",
+        "components": {"prior": "mixture", "components": 4}, "estimator": "sample", "samples": 3,
+        "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
+    },
+    "vamp_vae": {
+        "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0, "latents": 4,
+        "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "wae_mmd": {
+        "latents": 4, "lambda_mmd": 30.0, "kernel": "rbf", "scales": (0.5, 2.0), "encoder": "gaussian",
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
 }  # fmt: skip
 """Another value for every argument; one that needs company comes with it."""
@@ -95,7 +138,7 @@ def test_no_dead_knob(name, argument, small, spec, batch_of, fits):
 
     def outcome(**arguments):
         torch.manual_seed(1)
-        kind = "real" if name in ("latent_vae", "ppca") else "unit"
+        kind = "real" if name in ("flow_density", "latent_vae", "ppca") else "unit"
         here = spec(**fits.get(name, {}) | {"kind": kind})
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)

@@ -26,7 +26,7 @@ def losses(name, arguments, fitting):
     spec = Spec("toy", rest.pop("shape", (1, 4, 4)), kind, 20, context=context, **rest)
     torch.manual_seed(7)
     system = getattr(recipes, name)(spec, **arguments)
-    x = torch.rand(20, 1, 4, 4)
+    x = torch.rand(20, *spec.shape)
     x = (x > 0.6).to(x.dtype) if kind == "binary" else x
     c = torch.randn(20, 3)
     found = []

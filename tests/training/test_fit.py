@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from vaekit import recipes
+from vaekit.data.arrays import ArrayData
+from vaekit.data.batch import Splits
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.objective import Objective
-from vaekit.procedures import Player, Simultaneous
+from vaekit.procedures import Alternating, Player, Simultaneous
 from vaekit.system import System
-from vaekit.terms import Capacity, Distortion
+from vaekit.terms import MMD, Capacity, Distortion, On
 from vaekit.trainer import Fit, Manner, Training, pieces, validate
 
 SMALL = {"latents": 2, "hidden": (8,), "learning_rate": 0.01}
@@ -90,6 +93,18 @@ def test_monitor_last_keeps_the_last_weights(splits):
         make_fit(splits, system=system, patience=2)
 
 
+def test_batches_that_are_too_small_are_refused(splits):
+    made = recipes.vae(splits.spec, **SMALL)
+    system = System(made.model, made.procedure, least_batch=4)
+    for size in (1, 3):
+        with pytest.raises(UnsupportedError, match=f"a batch of {size} is too small .* at least 4"):
+            make_fit(splits, system=system, batch_size=size)
+    make_fit(splits, system=system, batch_size=4)
+    few = Splits(ArrayData(splits.spec, splits.test.take(range(3))["x"]), splits.valid, splits.test)
+    with pytest.raises(UnsupportedError, match=r"a batch of 3 is too small .* and as many training data"):
+        make_fit(few, system=system, batch_size=64)
+
+
 def test_patience_stops(splits):
     fit = make_fit(splits, epochs=50, patience=2)
     fit.system.procedure.step = lambda batches, manner: {"loss": torch.zeros(())}  # nothing ever improves
@@ -156,8 +171,60 @@ def test_a_coupled_loss_refuses_to_be_cut(splits):
     objective = Objective({"distortion": (1.0, Distortion()), "capacity": (1.0, Capacity(1.0))})
     player = Player("p", [model], objective, lambda p: torch.optim.Adam(p))
     system = System(model, Simultaneous(model, [player]))
-    with pytest.raises(UnsupportedError, match="couples"):
+    with pytest.raises(UnsupportedError, match="`accumulate` is 2, but the term 'capacity' couples"):
         make_fit(splits, system=system, accumulate=2)
+
+
+def test_what_couples_is_named_with_the_remedy(splits):
+    mixed = recipes.beta_tcvae(splits.spec, **SMALL)
+    named = "the term 'information', the term 'total_correlation', the term 'dimension_wise' couple the data"
+    with pytest.raises(UnsupportedError, match=rf"{named}.*smaller batch_size than 16"):
+        make_fit(splits, system=mixed, accumulate=3)
+    make_fit(splits, system=mixed, accumulate=1)
+    torch.manual_seed(0)
+    model = recipes.sigma_vae(replace(splits.spec, kind="unit"), **SMALL, variance="optimal").model
+    player = Player("p", [model], Objective({"d": (1.0, Distortion())}), lambda p: torch.optim.Adam(p))
+    procedure = Simultaneous(model, [player])
+    assert procedure.coupled == ["the model's OptimalGaussian"]
+    with pytest.raises(UnsupportedError, match="the model's OptimalGaussian couples"):
+        make_fit(splits, system=System(model, procedure), accumulate=2)
+
+
+def test_one_coupled_term_among_several_players_refuses_pieces_for_all(splits):
+    """Every player's pieces come from one cut of the batch, so one coupled term is enough."""
+    torch.manual_seed(0)
+    model = recipes.vae(splits.spec, **SMALL).model
+
+    def player(name, moves, **terms):
+        return Player(name, moves, Objective({k: (1.0, t) for k, t in terms.items()}), torch.optim.SGD)
+
+    generator = player("generator", [model.likelihood], distortion=Distortion())
+    encoder = player("encoder", [model.posteriors], distortion=Distortion(), mmd=On("prior", MMD()))
+    for order in ([generator, encoder], [encoder, generator]):
+        procedure = Alternating(model, order)
+        assert procedure.coupled == ["the term 'mmd'"]
+        with pytest.raises(UnsupportedError, match="the term 'mmd' couples"):
+            make_fit(splits, system=System(model, procedure), accumulate=2)
+    assert Simultaneous(model, [generator]).coupled == []
+    make_fit(splits, system=System(model, Simultaneous(model, [generator])), accumulate=2)
+
+
+def test_pieces_of_unequal_size_weigh_by_their_data(splits):
+    """13 data in 4 pieces (4, 4, 4, 1): values and gradients are means over data, not over pieces."""
+    torch.manual_seed(0)
+    model = recipes.vae(splits.spec, **SMALL).model.double()
+    terms = {
+        "mean": (2.0, lambda trace: trace.latents["z"].q.mean.square().sum(-1)),
+        "rate": (1.0, lambda trace: trace.latents["z"].q.log_std.sum(-1)),
+    }
+    player = Player("p", model.posteriors, Objective(terms), lambda p: torch.optim.SGD(p, 1e-9))
+    procedure = Simultaneous(model, [player])
+    batch = {"x": splits.train.take(range(13))["x"].double()}
+    whole = procedure.step([batch], Manner())
+    cut = procedure.step(pieces(batch, 4), Manner())
+    assert set(cut) == set(whole) == {"mean", "rate", "loss"}
+    for name, value in whole.items():
+        assert float(cut[name]) == pytest.approx(float(value), rel=1e-7), name
 
 
 def test_clipping_bounds_the_step(splits):

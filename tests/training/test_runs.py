@@ -65,6 +65,30 @@ def test_resume_is_exact_wherever_it_stopped(run, splits, tmp_path, stop):
     assert without_time(resumed.metrics()) == without_time(run.metrics())
 
 
+GAMES = {
+    "factor_vae": {"latents": 2, "hidden": (8,), "critic": (6,)},
+    "adversarial_autoencoder": {"latents": 2, "hidden": (8,), "critic": (6,), "posterior": "gaussian"},
+    "nash_ae": {"latents": 2, "hidden": (8,), "regressors": (6,)},
+}
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_resume_brings_all_players_back(name, splits, tmp_path):
+    """Critics, their optimisers, and parameters that two players move."""
+    whole = vaekit.train(name, splits, out=tmp_path / "whole", epochs=2, batch_size=16, **GAMES[name])
+    count = []
+
+    def show(at, batches, means):
+        count.append(1)
+        return len(count) == 7
+
+    with pytest.raises(KeyboardInterrupt):
+        vaekit.train(name, splits, out=tmp_path / "cut", epochs=2, batch_size=16, show=show, **GAMES[name])
+    resumed = vaekit.resume(tmp_path / "cut", data=splits)
+    assert same(whole.state()[0], resumed.state()[0])
+    assert without_time(resumed.metrics()) == without_time(whole.metrics())
+
+
 def test_a_finished_run_goes_on_as_if_it_had_been_longer(run, splits, tmp_path):
     longer = vaekit.train("vae", splits, out=tmp_path / "long", epochs=5, **SMALL)
     extended = vaekit.resume(run.path, data=splits, epochs=5)

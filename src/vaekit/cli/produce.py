@@ -110,6 +110,8 @@ def encode_command(
     _check_seed(seed)
     opened = Run.open(run)
     model = opened.model()
+    if not model.names:
+        raise UserError(f"the model of {run} has no latents: there is nothing to encode to")
     path = place(out, opened.path, "codes", ".npy", (".npy", ".csv"))
     parts = []
     with own_stream("cpu", seed), torch.no_grad():

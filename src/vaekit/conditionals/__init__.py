@@ -1,6 +1,7 @@
 """Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
 
 from vaekit.conditionals.deterministic import Deterministic
+from vaekit.conditionals.flow import Flow
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
 from vaekit.conditionals.likelihoods import (
     Bernoulli,
@@ -12,7 +13,15 @@ from vaekit.conditionals.likelihoods import (
 )
 from vaekit.conditionals.linear import LinearPosterior
 from vaekit.conditionals.one_hot import ClassFrequencies, OneHot
-from vaekit.conditionals.priors import GaussianMixture, LearnedGaussian, StandardGaussian
+from vaekit.conditionals.precision import PrecisionWeighted
+from vaekit.conditionals.priors import (
+    GaussianMixture,
+    GaussianRing,
+    LearnedGaussian,
+    StandardGaussian,
+    UnitCube,
+)
+from vaekit.conditionals.vamp import VampPrior
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
 __all__ = [
@@ -24,8 +33,10 @@ __all__ = [
     "Deterministic",
     "DiscretisedLogistic",
     "FixedGaussian",
+    "Flow",
     "Gaussian",
     "GaussianMixture",
+    "GaussianRing",
     "Laplace",
     "LearnedGaussian",
     "LinearPosterior",
@@ -34,7 +45,10 @@ __all__ = [
     "OptimalGaussian",
     "PixelGaussian",
     "Poisson",
+    "PrecisionWeighted",
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
+    "UnitCube",
+    "VampPrior",
 ]

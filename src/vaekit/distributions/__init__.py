@@ -2,11 +2,13 @@
 
 from vaekit.distributions.bernoulli import Bernoulli, ContinuousBernoulli
 from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankOnePrecisionNormal
+from vaekit.distributions.flow import Flow
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
-from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension
+from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension, product
 from vaekit.distributions.one_hot import OneHot
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
+from vaekit.distributions.uniform import UnitUniform
 
 __all__ = [
     "Bernoulli",
@@ -15,6 +17,7 @@ __all__ = [
     "ContinuousBernoulli",
     "DiagonalNormal",
     "DiscretisedLogistic",
+    "Flow",
     "Laplace",
     "Lean",
     "LowRankNormal",
@@ -25,7 +28,9 @@ __all__ = [
     "PooledNormal",
     "RankOnePrecisionNormal",
     "StandardNormal",
+    "UnitUniform",
     "detached",
     "kl_per_dimension",
+    "product",
     "sum_event",
 ]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from typing import TypeVar
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
-from torch.distributions import Distribution
+from torch import Tensor, nn
+from torch.distributions import Distribution, Transform
+
+from vaekit.errors import UnsupportedError
 
 SampleShape = torch.Size | list[int] | tuple[int, ...]
 D = TypeVar("D", bound=Distribution)
@@ -25,17 +29,39 @@ def detached(distribution: D) -> D:
     """The same distribution with its parameters cut off from the graph (`sg[phi]` in the papers).
 
     A value passed to its `log_prob` still carries gradients; the parameters do not. Components that are
-    distributions themselves are cut off too.
+    distributions or transforms themselves are cut off too.
+
+    Raises:
+        UnsupportedError: if parameters are hidden in a network or a function, as those of a flow are.
     """
     frozen = copy.copy(distribution)
     for name, value in vars(distribution).items():
-        if isinstance(value, Tensor):
-            setattr(frozen, name, value.detach())
-        elif isinstance(value, Distribution):
-            setattr(frozen, name, detached(value))
+        setattr(frozen, name, _cut(value))
     if isinstance(frozen, Lean):
         frozen.forget()
     return frozen
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, Distribution):
+        return detached(value)
+    if isinstance(value, Transform):
+        frozen = copy.copy(value)  # without its memory of the last value, and of its inverse
+        for name, inner in vars(value).items():
+            setattr(frozen, name, inner if name in ("_inv", "_cached_x_y") else _cut(inner))
+        frozen._inv = None
+        frozen._cached_x_y = None, None
+        return frozen
+    if isinstance(value, list | tuple):
+        return type(value)([_cut(item) for item in value]) if type(value) in (list, tuple) else value
+    if isinstance(value, nn.Module | FunctionType | MethodType | partial):
+        raise UnsupportedError(
+            "the parameters of this distribution are in networks that its transforms call, where they cannot "
+            'be cut out of the graph: take gradient="plain", or Rate("sample")'
+        )
+    return value
 
 
 class Lean(Distribution, ABC):

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 from torch.distributions import register_kl
+from torch.nn import functional
 
 from vaekit.distributions.lean import Lean, SampleShape, Symmetric, sum_event
 from vaekit.errors import UnsupportedError
@@ -182,6 +183,16 @@ def _kl_diagonal_diagonal(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
     return sum_event(0.5 * ((2 * ratio).exp() + distance.square() - 1) - ratio, q.event_dims)
 
 
+def product(first: DiagonalNormal, second: DiagonalNormal) -> DiagonalNormal:
+    """The normalised product of two Gaussians: precisions add, means are weighted by them.
+
+    s^-2 = s_1^-2 + s_2^-2,   m = s^2 (m_1 s_1^-2 + m_2 s_2^-2)
+    """
+    ahead = 2 * (second.log_std - first.log_std)  # ln of precision 1 over precision 2
+    log_std = first.log_std - 0.5 * functional.softplus(-ahead)
+    return DiagonalNormal(second.loc + ahead.sigmoid() * (first.loc - second.loc), log_std, first.event_dims)
+
+
 def kl_per_dimension(q: DiagonalNormal) -> Tensor:
     """KL(q || N(0, I)) of every latent dimension: (*batch, n), nats."""
     return 0.5 * _twice_kl(q)
@@ -199,4 +210,5 @@ __all__ = [
     "PointMass",
     "StandardNormal",
     "kl_per_dimension",
+    "product",
 ]

@@ -2,6 +2,12 @@
 
 from vaekit.metrics.ais import Ais, Bdmc, ais, annealed_weights, bdmc
 from vaekit.metrics.annealing import Annealing, sigmoid_schedule
+from vaekit.metrics.dependence import (
+    Dependence,
+    GaussianTotalCorrelation,
+    gaussian_total_correlation,
+    total_correlation,
+)
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
@@ -12,9 +18,11 @@ __all__ = [
     "Ais",
     "Annealing",
     "Bdmc",
+    "Dependence",
     "Distance",
     "Elbo",
     "ErrorRate",
+    "GaussianTotalCorrelation",
     "Information",
     "LatentUse",
     "Nll",
@@ -28,9 +36,11 @@ __all__ = [
     "error_rate",
     "evaluate",
     "frechet",
+    "gaussian_total_correlation",
     "latent_use",
     "log_evidence",
     "mutual_information",
     "nll",
     "sigmoid_schedule",
+    "total_correlation",
 ]

@@ -97,6 +97,11 @@ class Path:
     """
 
     def __init__(self, model: Model, batch: Batch, start: Start) -> None:
+        if not model.names:
+            raise UnsupportedError(
+                "annealed importance sampling goes through latents, and the model has none: its likelihood "
+                "is exact, use `nll`"
+            )
         trace = model(batch)
         if trace.axes != ("batch",):
             raise UnsupportedError(

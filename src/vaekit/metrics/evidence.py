@@ -142,7 +142,7 @@ def elbo(
                 estimators[name] = how
     distortion = torch.cat(distortions)
     parts = {name: torch.cat(values) for name, values in rates.items()}
-    rate = torch.stack(list(parts.values())).sum(0)
+    rate = sum(parts.values(), start=torch.zeros_like(distortion))  # without latents there is none
     return Elbo(
         *mean_and_error(-distortion - rate),
         *mean_and_error(distortion),
@@ -178,8 +178,14 @@ def _weights(model: Model, batch: Batch, draws: int) -> Tensor:
     return log_weight(with_samples(model(batch, draws))).double()
 
 
+def draws_of(model: Model, samples: int) -> int:
+    """Draws per datum that are worth making: without latents the likelihood is exact, and one is all."""
+    return samples if model.names or samples < 1 else 1
+
+
 def _estimate(model: Model, batch: Batch, samples: int, chunk: int | None, rows: int | None) -> _Estimate:
     """Streaming log-sum-exp of w and w^2 over chunks of draws."""
+    samples = draws_of(model, samples)
     rows, chunk = fitting(batch, samples, chunk, rows, model.passes)
     keep_freed_memory()
     means, sizes = [], []
@@ -228,6 +234,8 @@ def nll(
 ) -> Nll:
     """-log p(x) by importance sampling from the posterior, mean over data of -log 1/K sum_k w_k.
 
+    A model without latents has an exact likelihood: K is 1 then, whatever was asked for.
+
     log w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q(z|x): exactly K draws of every datum, whatever the chunk.
 
     Args:
@@ -246,7 +254,7 @@ def nll(
     References:
         Importance Weighted Autoencoders. Burda, Grosse, Salakhutdinov, 2016, arXiv 1509.00519.
     """
-    means, sizes, done = [], [], 0
+    means, sizes, done, samples = [], [], 0, draws_of(model, samples)
     with evaluating(model, seed):
         for batch, total in loaded(data, model, seed=seed, limit=limit):
             rows, _ = fitting(batch, samples, chunk, batch_size, model.passes)
@@ -259,8 +267,9 @@ def nll(
                     progress(done, total)
     values, ess = torch.cat(means), torch.cat(sizes)
     mean, se = mean_and_error(-values)
+    unknown = math.nan if model.names else 0.0
     variance = (
-        (samples / ess - 1).clamp_min(0) / (samples - 1) if samples > 1 else torch.full_like(ess, math.nan)
+        (samples / ess - 1).clamp_min(0) / (samples - 1) if samples > 1 else torch.full_like(ess, unknown)
     )
     return Nll(
         nll=mean,

@@ -14,7 +14,7 @@ from vaekit.data.batch import Data
 from vaekit.distributions import DiagonalNormal, StandardNormal, kl_per_dimension
 from vaekit.errors import UnsupportedError
 from vaekit.metrics.passes import LOAD, evaluating, loaded, plain
-from vaekit.models import Model
+from vaekit.models import Model, TopDown
 from vaekit.terms import log_likelihood, log_ratio
 from vaekit.trace import Latent
 
@@ -97,6 +97,7 @@ def latent_use(
     References:
         Importance Weighted Autoencoders. Burda, Grosse, Salakhutdinov, 2016, arXiv 1509.00519, section 5.
     """
+    _refuse_none(model)
     means: dict[str, list[Tensor]] = {name: [] for name in model.names}
     rates: dict[str, list[Tensor] | None] = {name: [] for name in model.names}
     with evaluating(model, seed):
@@ -128,6 +129,11 @@ def latent_use(
     )
 
 
+def _refuse_none(model: Model) -> None:
+    if not model.names:
+        raise UnsupportedError("the model has no latents, so that there is no use of them to measure")
+
+
 def _rate_per_dimension(latent: Latent) -> Tensor | None:
     """KL of every dimension, (batch, *event), where q and p are both independent Gaussians."""
     q, p = latent.q, latent.p
@@ -154,12 +160,18 @@ def mutual_information(model: Model, data: Data, *, n: int = 2000, seed: int = 0
         seed: of the subset and of the noise.
 
     Raises:
-        UnsupportedError: if a posterior has no density, or the prior depends on a condition (then
-            rate - I_q is not the divergence of two marginals).
+        UnsupportedError: if a posterior has no density, the model is a hierarchy inferred from the top, or
+            the prior depends on a condition (then rate - I_q is not the divergence of two marginals).
 
     References:
         ELBO surgery. Hoffman, Johnson, 2016.
     """
+    _refuse_none(model)
+    if isinstance(model, TopDown):
+        raise UnsupportedError(
+            "every level of this hierarchy sees the data and the draws above, so that log q(z) of N draws "
+            "would take N x N passes: mutual information is for one level, or for chains"
+        )
     posteriors: list[dict[str, Distribution]] = []
     values: list[dict[str, Tensor]] = []
     rates, distortions = [], []

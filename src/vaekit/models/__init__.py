@@ -1,9 +1,11 @@
 """Models: modules with `forward(batch) -> Trace` and `generate(n)`. A model never owns its loss."""
 
 from vaekit.models.chain import Chain
+from vaekit.models.explicit import Explicit
 from vaekit.models.flat import Flat
 from vaekit.models.labels import LabelMarginal
 from vaekit.models.model import Classifier, Model, without_withheld
 from vaekit.models.top_down import TopDown
 
 __all__ = ["Chain", "Classifier", "Flat", "LabelMarginal", "Model", "TopDown", "without_withheld"]
+__all__ = ["Chain", "Explicit", "Flat", "Model", "TopDown"]

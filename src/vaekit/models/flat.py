@@ -51,27 +51,36 @@ class Flat(Model):
         Args:
             batch: `x` (B, *event) and, in a conditional model, `c` (B, *context).
             samples: None for one draw without a sample axis, or S for latents of shape (S, B, n).
-            branches: "prior" adds a pass whose latents come from the prior p(z|c).
+            branches: "prior" adds a pass whose latents come from the prior p(z|c); "draws" adds such latents
+                without decoding them.
         """
-        reject_branches(branches, ("prior",))
+        trace = self.infer(batch, samples, branches)
+        self._observe(trace)
+        if "prior" in branches:
+            self._observe(trace.branches["prior"])
+        return trace
+
+    def infer(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:
+        """The same pass without decoding."""
+        reject_branches(branches, ("prior", "draws"))
         x, context = batch["x"], context_of(batch)
+        axes = ("batch",) if samples is None else ("sample", "batch")
         latents: dict[str, Latent] = {}
         for name, posterior, prior in zip(self.names, self.posteriors, self.priors, strict=True):
             q = posterior(x, *context)
             latents[name] = Latent(draw(q, samples), q, prior(*context))
-        trace = self._observe(batch, latents, samples)
-        if "prior" in branches:
+        trace = Trace(batch, latents, {}, axes)
+        for branch in branches:
             drawn = {}
             for name, latent in latents.items():
-                value = draw_prior(latent.p, len(x), samples)
-                drawn[name] = Latent(value, latent.p, latent.p)
-            trace.branches["prior"] = self._observe(batch, drawn, samples)
+                drawn[name] = Latent(draw_prior(latent.p, len(x), samples), latent.p, latent.p)
+            trace.branches[branch] = Trace(batch, drawn, {}, axes)
         return trace
 
-    def _observe(self, batch: Batch, latents: dict[str, Latent], samples: int | None) -> Trace:
-        p = self.likelihood(*(latent.value for latent in latents.values()), *context_of(batch))
-        axes = ("batch",) if samples is None else ("sample", "batch")
-        return Trace(batch, latents, {"x": Observed(batch["x"], p)}, axes)
+    def _observe(self, trace: Trace) -> None:
+        values = (latent.value for latent in trace.latents.values())
+        p = self.likelihood(*values, *context_of(trace.batch))
+        trace.observed["x"] = Observed(trace.batch["x"], p)
 
     @torch.no_grad()
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:

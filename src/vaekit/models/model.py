@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -33,6 +34,10 @@ class Model(nn.Module, ABC):
             samples: None for one draw without a sample axis, or S for latents of shape (S, B, n).
             branches: names of further passes to record, such as "prior".
         """
+
+    def infer(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:
+        """A pass for who judges latents alone: nothing is observed. A model that can saves the decoding."""
+        return replace(self.forward(batch, samples, branches), observed={})
 
     @abstractmethod
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:

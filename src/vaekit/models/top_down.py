@@ -25,6 +25,8 @@ class TopDown(Model):
 
     Args:
         posteriors: from the data upwards: conditionals of (h_l, z_l+1, ..., zL[, c]); the last of (h_L[, c]).
+            One with an attribute `on_prior` that is true is a conditional of (h_l, p(z_l|above)) instead: it
+            starts from the prior of its level, which is made once for both.
         priors: from the data upwards: conditionals of (z_l+1, ..., zL[, c]); the last of ([c]).
         likelihood: conditional of (z1, ..., zL[, c]).
         features: (x[, c]) -> (h_1, ..., h_L), what the levels see of the data: a bottom-up pass that they
@@ -58,12 +60,11 @@ class TopDown(Model):
         above: tuple[Tensor, ...] = ()
         found: dict[str, Latent] = {}
         for level in reversed(range(len(self.names))):
-            q = self.posteriors[level](seen[level], *above, *context)
+            p = self.priors[level](*above, *context)
+            q = self._infer(level, seen[level], above, context, p)
             # the top level brings in the sample axis, every level below inherits it
             value = draw(q, None if above else samples)
-            found[self.names[level]] = Latent(
-                value, q, self.priors[level](*above, *context), chained=bool(above)
-            )
+            found[self.names[level]] = Latent(value, q, p, chained=bool(above))
             above = (value, *above)
         trace = self._observe(batch, found, above, context, samples)
         if "prior" in branches:
@@ -76,6 +77,20 @@ class TopDown(Model):
                 above = (value, *above)
             trace.branches["prior"] = self._observe(batch, drawn, above, context, samples)
         return trace
+
+    def _infer(
+        self,
+        level: int,
+        seen: Tensor,
+        above: tuple[Tensor, ...],
+        context: tuple[Tensor, ...],
+        prior: Distribution | None = None,
+    ) -> Distribution:
+        conditional = self.posteriors[level]
+        if not getattr(conditional, "on_prior", False):
+            return conditional(seen, *above, *context)  # type: ignore[no-any-return]  # nn.Module returns Any
+        p = self.priors[level](*above, *context) if prior is None else prior
+        return conditional(seen, p)  # type: ignore[no-any-return]
 
     def _seen(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if self.features is None:
@@ -108,7 +123,7 @@ class TopDown(Model):
         seen = self._seen(batch["x"], context)
         above: tuple[Tensor, ...] = ()
         for level in reversed(range(len(self.names))):
-            q = self.posteriors[level](seen[level], *above, *context)
+            q = self._infer(level, seen[level], above, context)
             above = (q.sample() if sample else q.mean, *above)
         return dict(zip(self.names, above, strict=True))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import Literal, cast, final, get_args
@@ -14,8 +15,8 @@ from torch.nn import functional
 from vaekit.networks.axes import check_call, checked_events, checked_widths, flat, joined, shaped
 from vaekit.networks.initialise import glorot_
 
-Activation = Literal["relu", "tanh", "elu", "gelu", "leaky_relu", "softplus", "identity"]
-"""Nonlinearity of the hidden layers; `leaky_relu` has torch's slope of 0.01."""
+Activation = Literal["relu", "tanh", "elu", "gelu", "leaky_relu", "leaky_relu_0.2", "softplus", "identity"]
+"""Nonlinearity of the hidden layers; `leaky_relu` has torch's slope of 0.01, and critics often have 0.2."""
 
 Init = Literal["torch", "glorot"]
 """torch: uniform weights and biases of variance 1 / (3 fan_in).
@@ -43,6 +44,7 @@ _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "elu": functional.elu,
     "gelu": functional.gelu,
     "leaky_relu": functional.leaky_relu,
+    "leaky_relu_0.2": partial(functional.leaky_relu, negative_slope=0.2),
     "softplus": functional.softplus,
     "identity": _identity,
 }

@@ -28,6 +28,7 @@ def vae(
     likelihood: wiring.LikelihoodName = "auto",
     posterior: wiring.PosteriorName = "diagonal",
     prior: wiring.PriorName = "standard",
+    components: int | None = None,
     estimator: Estimator = "auto",
     samples: int = 1,
     architecture: Architecture = "auto",
@@ -43,6 +44,7 @@ def vae(
         likelihood: p(x|z); auto goes by the kind of the data.
         posterior: the family of q(z|x).
         prior: p(z).
+        components: Gaussians of the mixture prior; 10 if nothing is said.
         estimator: of the rate: closed (SGVB-B of the paper), sample (SGVB-A), stl, or auto for the closed
             form where there is one.
         samples: draws of z per datum, over which the bound is averaged (L in the paper).
@@ -55,7 +57,7 @@ def vae(
     decoder = wiring.decoder_of(spec, architecture, hidden, [latents], activation)
     model = Flat(
         posterior=wiring.make_posterior(posterior, encoder, latents),
-        prior=wiring.make_prior(prior, latents),
+        prior=wiring.make_prior(prior, latents, components),
         likelihood=wiring.make_likelihood(likelihood, spec, decoder),
     )
     objective = elbo(rate=wiring.make_rate(estimator, posterior, prior))

@@ -123,8 +123,8 @@ def encode(model: Model, data: Data, most: int, source: Model | None = None) -> 
     return Codes(
         model=model,
         batch=batch,
-        means=_flat(means),
-        draws=_flat(draws),
+        means=_flat(means, batch["x"]),
+        draws=_flat(draws, batch["x"]),
         rates=_rates(model, pieces),
         shapes={name: value.shape[1:] for name, value in means.items()},
         source=model if source is None else source,
@@ -137,11 +137,14 @@ def _each(pieces: list[Batch], code: Callable[[Batch], dict[str, Tensor]]) -> di
     return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
 
-def _flat(values: dict[str, Tensor]) -> Tensor:
-    return torch.cat([value.flatten(1).float() for value in values.values()], dim=1)
+def _flat(values: dict[str, Tensor], x: Tensor) -> Tensor:
+    columns = [value.flatten(1).float() for value in values.values()]
+    return torch.cat(columns, dim=1) if columns else x.new_zeros(len(x), 0)
 
 
 def _rates(model: Model, pieces: list[Batch]) -> Tensor | None:
+    if not model.names:
+        return None
     totals: list[Tensor] = []
     for piece in pieces:
         columns = []

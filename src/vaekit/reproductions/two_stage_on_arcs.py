@@ -31,7 +31,7 @@ def one_seed(seed: int, steps: tuple[int, int], say: Say) -> dict[str, float]:
     )  # fmt: skip
     if not isinstance(first, Flat):
         raise TypeError(f"expected one group of latents; got {first}")
-    found = {"sd": float(first.likelihood.log_std.exp())}  # type: ignore[operator]  # a SharedGaussian
+    found = {"sd": float(first.likelihood.log_std.detach().exp())}  # type: ignore[operator]  # a SharedGaussian
     found["active"] = float(latent_use(first, splits.test).active["z"])
     test = splits.test.take(range(len(splits.test)))["x"]
     mixture = Mixture.fit(codes_of(Encoded(splits.train, first, "z"), seed=seed), "z", seed=seed)

@@ -1,6 +1,20 @@
 """Terms: trace -> one value per datum, in nats. The mathematics of an objective stands here, once."""
 
+from vaekit.terms.adversarial import (
+    Deception,
+    DensityRatio,
+    Discrimination,
+    PermutationTest,
+    codes,
+    log_odds,
+    permute_dimensions,
+    prior_codes,
+)
+from vaekit.terms.aggregate import DimensionWise, Information, TotalCorrelation
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
+from vaekit.terms.costs import SquaredError
+from vaekit.terms.covariance import OffDiagonal, UnitVariance
+from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
 from vaekit.terms.labels import Classification
 from vaekit.terms.parts import (
@@ -10,23 +24,43 @@ from vaekit.terms.parts import (
     log_likelihood,
     log_ratio,
     log_weight,
+    once,
     per_datum,
 )
+from vaekit.terms.prediction import Predictability, PredictionError
 
 __all__ = [
+    "MMD",
     "Capacity",
     "Classification",
+    "Deception",
+    "DensityRatio",
+    "DimensionWise",
+    "Discrimination",
     "Distortion",
     "ImportanceBound",
+    "Information",
+    "OffDiagonal",
     "On",
+    "PermutationTest",
+    "Predictability",
+    "PredictionError",
     "Rate",
+    "SquaredError",
     "Term",
+    "TotalCorrelation",
+    "UnitVariance",
+    "codes",
     "divergence",
     "effective_sample_size",
     "log_class_weight",
     "log_likelihood",
     "log_mean_exp",
+    "log_odds",
     "log_ratio",
     "log_weight",
+    "once",
     "per_datum",
+    "permute_dimensions",
+    "prior_codes",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from torch import Tensor
 from torch.distributions import kl_divergence
@@ -13,12 +14,19 @@ from vaekit.distributions import detached
 from vaekit.errors import UnsupportedError
 from vaekit.trace import Latent, Trace
 
+T = TypeVar("T")
+
 
 class Term(Protocol):
     """Trace -> one value per datum, (batch,), in nats; or one value, if the term couples the batch.
 
     A term that couples the batch (its value for a datum depends on the others) says so by an attribute
-    `couples_batch = True`.
+    `couples_batch = True`. It is refused where a batch is cut into pieces (accumulation), because the values
+    of the pieces do not add up to that of the whole.
+
+    A coupled term may also say `gathers = True`: it reads nothing of a trace but latents and named axes, and
+    accepts a trace whose latents (values and parameters of `q`, along the axis "batch") were gathered from
+    several processes. Without it, data-parallel training refuses the term.
     """
 
     def __call__(self, trace: Trace) -> Tensor:
@@ -47,6 +55,43 @@ def per_datum(values: Tensor, trace: Trace) -> Tensor:
                 f"{trace.axes}: use a term made for them"
             )
     return values
+
+
+def once(trace: Trace, key: Hashable, make: Callable[[Trace], T]) -> T:
+    """What several terms of one objective need of a pass: made at the first call, kept as long as the trace.
+
+    Args:
+        trace: the pass.
+        key: what it is, with everything that it depends on beside the trace.
+        make: works it out.
+    """
+    if key not in trace.shared:
+        trace.shared[key] = make(trace)
+    found: T = trace.shared[key]
+    return found
+
+
+def given_data(trace: Trace) -> dict[str, Latent]:
+    """The latents of a trace, if each is drawn given the data alone: then they are one code side by side.
+
+    Raises:
+        UnsupportedError: if one depends on another, if there is none, or if the trace has an axis beside
+            "sample" and "batch".
+    """
+    if trace.axes not in (("batch",), ("sample", "batch")):
+        raise UnsupportedError(
+            f"the codes of a batch are compared along the axis 'batch'; the trace has {trace.axes}: use a "
+            "model without further axes"
+        )
+    for name, latent in trace.latents.items():
+        if latent.chained:
+            raise UnsupportedError(
+                f"the posterior of latent {name!r} is given another latent, so that its draws are no code of "
+                "the data alone: use a model whose latents are independent given x"
+            )
+    if not trace.latents:
+        raise UnsupportedError("the trace has no latent, so there are no codes to compare")
+    return trace.latents
 
 
 def log_likelihood(trace: Trace) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from vaekit.terms import Term
 from vaekit.testing.select import select
@@ -13,6 +14,8 @@ from vaekit.trace import Trace
 def check_term(term: Term, trace: Trace) -> None:
     """Check a term on a trace: one value per datum, of that datum alone, averaged over the sample axis.
 
+    A term that draws random numbers draws the same ones in every call here.
+
     Args:
         term: if it couples the batch, it says so by `couples_batch = True` and may return one value.
         trace: of two data or more, best in float64; with a sample axis, if the term needs one.
@@ -21,7 +24,13 @@ def check_term(term: Term, trace: Trace) -> None:
         AssertionError: naming the contract that it breaks.
     """
     name = type(term).__name__
-    values = term(trace)
+
+    def judge(some: Trace) -> Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return term(some)
+
+    values = judge(trace)
     data = len(trace.batch["x"])
     require(data > 1, f"check_term needs a trace of two data or more; got {data}")
     require(bool(values.isfinite().all()), f"{name} is not finite: {values}")
@@ -34,13 +43,13 @@ def check_term(term: Term, trace: Trace) -> None:
     )
     if not couples:
         everyone = torch.arange(data)
-        twice = term(select(trace, "batch", everyone.repeat(2)))
+        twice = judge(select(trace, "batch", everyone.repeat(2)))
         require(
             close(twice, values.repeat(2)),
             f"{name} changes when the batch is repeated: it holds a sum or a mean over the batch",
         )
         for datum in (0, data - 1):
-            alone = term(select(trace, "batch", everyone[datum : datum + 1]))
+            alone = judge(select(trace, "batch", everyone[datum : datum + 1]))
             require(
                 close(alone, values[datum : datum + 1]),
                 f"{name} of datum {datum} changes when the others leave: it must say that it couples the "
@@ -48,7 +57,7 @@ def check_term(term: Term, trace: Trace) -> None:
             )
     if "sample" in trace.axes:
         draws = next(iter(trace.latents.values())).value.shape[0]
-        doubled = term(select(trace, "sample", torch.arange(draws).repeat_interleave(2)))
+        doubled = judge(select(trace, "sample", torch.arange(draws).repeat_interleave(2)))
         require(
             close(doubled, values),
             f"{name} changes when every draw is there twice: it sums over draws instead of averaging",

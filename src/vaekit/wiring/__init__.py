@@ -21,10 +21,12 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, halving, passes, two_players
+from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rising, two_players
+from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
     "BURDA",
+    "AggregateName",
     "Dense",
     "LikelihoodName",
     "PosteriorName",
@@ -41,12 +43,14 @@ __all__ = [
     "label_marginal",
     "labels_of",
     "likelihood_for",
+    "make_aggregate",
     "make_likelihood",
     "make_posterior",
     "make_prior",
     "make_rate",
     "network_from",
     "passes",
+    "rising",
     "two_players",
     "unconditional",
 ]

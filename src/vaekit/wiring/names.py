@@ -20,8 +20,11 @@ PosteriorName = Literal["diagonal", "full", "low_rank", "rank_one"]
 """diagonal: independent dimensions. full: covariance by its Cholesky factor. low_rank: diagonal plus U U^T.
 rank_one: precision diagonal plus u u^T (DLGM)."""
 
-PriorName = Literal["standard", "learned", "mixture"]
-"""standard: N(0, I). learned: one Gaussian. mixture: ten Gaussians, learned."""
+PriorName = Literal["standard", "learned", "mixture", "flow"]
+"""standard: N(0, I). learned: one Gaussian. mixture: Gaussians, learned. flow: a masked autoregressive flow
+of three maps (needs zuko)."""
+
+COMPONENTS = 10
 
 LikelihoodName = Literal[
     "auto", "bernoulli", "continuous_bernoulli", "gaussian", "gaussian_fixed", "gaussian_optimal",
@@ -113,15 +116,27 @@ def make_posterior(
     return made[name](network, event)
 
 
-def make_prior(name: PriorName, latents: int) -> nn.Module:
-    """A prior over a latent vector of `latents` dimensions."""
+def make_prior(name: PriorName, latents: int, components: int | None = None) -> nn.Module:
+    """A prior over `latents` dimensions; `components` (10 if nothing is said) is for "mixture" alone.
+
+    Raises:
+        UnsupportedError: if `components` is given to another one.
+    """
     known("prior", name, PriorName)
-    made: dict[PriorName, Callable[[Shape], nn.Module]] = {
+    event = (whole("latents", latents),)
+    if name == "mixture":
+        return c.GaussianMixture(event, whole("components", COMPONENTS if components is None else components))
+    if components is not None:
+        raise UnsupportedError(
+            f"`components` is {components}, but the prior {name!r} has none: leave it out, or take prior "
+            "mixture"
+        )
+    made: dict[str, Callable[[Shape], nn.Module]] = {
         "standard": c.StandardGaussian,
         "learned": c.LearnedGaussian,
-        "mixture": c.GaussianMixture,
+        "flow": c.Flow,
     }
-    return made[name]((whole("latents", latents),))
+    return made[name](event)
 
 
 def make_rate(estimator: Estimator, posterior: PosteriorName, prior: PriorName) -> Rate:

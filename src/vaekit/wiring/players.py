@@ -13,7 +13,7 @@ from vaekit.data.spec import Spec
 from vaekit.models import Chain, Flat
 from vaekit.objective import Objective
 from vaekit.procedures import MakeOptimizer, Player
-from vaekit.schedules import Schedule, Steps
+from vaekit.schedules import Linear, Schedule, Steps, Weight
 from vaekit.terms import ImportanceBound
 from vaekit.terms.bounds import Gradient
 
@@ -69,6 +69,11 @@ def bound_players(
 def draws(samples: int) -> int | None:
     """The `samples` of a procedure: one draw needs no sample axis."""
     return None if whole("samples", samples) == 1 else samples
+
+
+def rising(warmup: int) -> Weight:
+    """A weight that rises from 0 to 1 over so many training steps; 1 throughout where there are none."""
+    return Linear(0.0, 1.0, warmup) if whole("warmup", warmup, least=0) else 1.0
 
 
 def passes(spec: Spec, batch_size: int, steps: int) -> int:

@@ -1,0 +1,84 @@
+"""NashAE: a deterministic autoencoder whose latents cannot be predicted from each other.
+
+regressors:   1/n sum_i 1/2 E[(z_i - rho_i(z_-i))^2]
+autoencoder:  (1 - weight) 1/D E[-log p(x|z)] + weight sum_i Cov(sg[z_i], rho_i(z_-i)),   z = sigmoid(f(x))
+
+Regressor rho_i sees all of the n latents but z_i; against the best ones the covariances are Var E[z_i |
+z_-i], which is zero where z_i cannot be predicted. The gradient of a covariance reaches the latents that
+predict, not the one that is predicted (sg: stop gradient). `weight` is the paper's lambda: latents that are
+not needed become constant as it grows. There is no prior: `generate` draws from the unit cube, where the
+codes lie and do not fill it. The covariances couple the data of a batch.
+
+Play alternates, as in the authors' code: `rounds` moves of the regressors, then one of the autoencoder, all
+on the same codes.
+
+Differences from the paper: the likelihood follows from the kind of the data, where the paper has half of the
+squared error, which is what `likelihood="gaussian_fixed"` comes to for real data; coins have steeper losses,
+and want a larger weight. Convolutional networks are those of the other disentangling recipes.
+
+E. Yeats, F. Liu, D. Womble, H. Li, NashAE: Disentangling Representations through Adversarial Covariance
+Minimization, ECCV 2022, https://arxiv.org/abs/2209.10677
+"""
+
+from __future__ import annotations
+
+from vaekit import checks, wiring
+from vaekit.conditionals import Deterministic, UnitCube
+from vaekit.data.spec import Spec
+from vaekit.models import Flat
+from vaekit.networks import Architecture, LeaveOneOut
+from vaekit.objective import Objective
+from vaekit.procedures import Alternating, Player
+from vaekit.system import System, recipe
+from vaekit.terms import Distortion, Predictability, PredictionError
+
+NETWORKS = wiring.Dense(hidden=(1200, 1200))
+BATCH = 200
+
+
+@recipe
+def nash_ae(
+    spec: Spec,
+    *,
+    weight: float = 0.2,
+    latents: int = 10,
+    regressors: tuple[int, ...] = (40, 40),
+    rounds: int = 5,
+    likelihood: wiring.LikelihoodName = "auto",
+    architecture: Architecture = "auto",
+    hidden: tuple[int, ...] | None = None,
+    learning_rate: float = 1e-3,
+    regressor_learning_rate: float = 1e-2,
+) -> System:
+    """Wire a NashAE.
+
+    Args:
+        spec: the data.
+        weight: lambda, the share of the covariances in the loss; 0 is an autoencoder.
+        latents: n, dimensions of z, at least 2.
+        regressors: widths of the hidden layers of every regressor.
+        rounds: moves of the regressors in a step.
+        likelihood: p(x|z); auto goes by the kind of the data.
+        architecture: of encoder and decoder; auto goes by the shape of the data.
+        hidden: widths of the hidden layers of a fully connected network; (1200, 1200) if nothing is said.
+        learning_rate: of Adam for encoder and decoder.
+        regressor_learning_rate: of Adam for the regressors.
+    """
+    checks.number("weight", weight, least=0, most=1)
+    checks.number("regressor_learning_rate", regressor_learning_rate, above=0)
+    event = (checks.whole("latents", latents, least=2),)  # one latent has no others to predict it from
+    encoder = wiring.encoder_of(spec, architecture, hidden, dense=NETWORKS)
+    decoder = wiring.decoder_of(spec, architecture, hidden, [latents], dense=NETWORKS)
+    likelihood_ = wiring.make_likelihood(likelihood, spec, decoder)
+    model = Flat(Deterministic(encoder, event, bounded=True), UnitCube(event), likelihood_)
+    ensemble = LeaveOneOut(latents, checks.sizes("regressors", regressors))
+    share = (1 - weight) / spec.dimensions
+    game = Objective({"distortion": (share, Distortion()), "covariance": (weight, Predictability(ensemble))})
+    predict = Objective({"error": (1 / latents, PredictionError(ensemble))})
+    turns = checks.whole("rounds", rounds)
+    players = [
+        Player("regressors", [ensemble], predict, wiring.adam(regressor_learning_rate), times=turns),
+        Player("autoencoder", [model], game, wiring.adam(learning_rate)),
+    ]
+    epochs = wiring.passes(spec, BATCH, steps=4000)
+    return System(model, Alternating(model, players), BATCH, epochs, monitor="last", least_batch=2)
