@@ -76,8 +76,6 @@ VALUES = [
     ("iwae", {"layers": 3}, ValueError, "`layers` is 3; expected one of 1, 2"),
     ("iwae", {"gradient": "reinforce"}, ValueError, "`gradient` is 'reinforce'; expected one of plain"),
     ("iwae", {"stages": -1}, ValueError, "`stages` is -1; expected at least 0"),
-    ("m2", {"alpha": -0.1}, ValueError, "`alpha` is -0.1; expected a finite number at least 0"),
-    ("m1_m2", {"second_epochs": 0}, ValueError, "`second_epochs` is 0"),
     ("miwae", {"groups": 0}, ValueError, "`groups` is 0"),
     ("miwae", {"samples": 0}, ValueError, "`samples` is 0"),
     ("piwae", {"groups": 0}, ValueError, "`groups` is 0"),
@@ -111,6 +109,27 @@ def test_cvae_values(arguments, kind, message, spec):
 def test_cvae_needs_a_condition_and_says_where_to_get_one(spec):
     with pytest.raises(UnsupportedError, match='context="labels", or context="quadrant1"'):
         recipes.cvae(spec())
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("m2", {"alpha": -0.1}, "`alpha` is -0.1; expected a finite number at least 0"),
+        ("m2", {"samples": 0}, "`samples` is 0"),
+        ("m1_m2", {"second_epochs": 0}, "`second_epochs` is 0"),
+    ],
+)
+def test_values_beside_labels(name, arguments, message, spec):
+    with pytest.raises(ValueError, match=message):
+        getattr(recipes, name)(spec(classes=3), **arguments)
+
+
+@pytest.mark.parametrize("name", ["m2", "m1_m2"])
+def test_labels_are_needed_and_take_the_place_of_a_condition(name, spec):
+    with pytest.raises(UnsupportedError, match=f"{name} needs data with labels, and 'toy' has none"):
+        getattr(recipes, name)(spec())
+    with pytest.raises(UnsupportedError, match=f"which {name} has no place for"):
+        getattr(recipes, name)(spec(classes=3, context=True))
 
 
 @pytest.mark.parametrize("name", ["dlgm", "ppca"])

@@ -139,6 +139,12 @@ def test_other_runs_have_no_classifier(splits, tmp_path):
     assert run.classifier() is run.model()
 
 
+def test_a_stage_of_m1_m2_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ValueError, match="`alpha` is -1"):
+        vaekit.train("m1_m2", "digits", out=tmp_path / "run", alpha=-1.0, data_options={"labelled": 20})
+    assert not (tmp_path / "run").exists()
+
+
 # -- analogies ---
 
 
