@@ -130,6 +130,8 @@ def test_labels_are_needed_and_take_the_place_of_a_condition(name, spec):
         getattr(recipes, name)(spec())
     with pytest.raises(UnsupportedError, match=f"which {name} has no place for"):
         getattr(recipes, name)(spec(classes=3, context=True))
+    with pytest.raises(UnsupportedError, match="none of the training data of 'toy' has a label"):
+        getattr(recipes, name)(spec(classes=3, labelled=0))
 
 
 @pytest.mark.parametrize("name", ["dlgm", "ppca"])

@@ -26,8 +26,9 @@ _SETTINGS = (
     "out", "seed", "epochs", "steps", "batch_size", "device", "precision", "accumulate", "clip", "patience",
     "checkpoint_seconds",
 )  # fmt: skip
-_DATA = ("size", "channels", "binarise", "context", "limit", "labels", "labelled", "labelled_seed",
-    "kind", "standardise",
+_DATA = (
+    "size", "channels", "binarise", "context", "limit", "labels", "labelled", "labelled_seed", "kind",
+    "standardise",
 )  # fmt: skip
 
 

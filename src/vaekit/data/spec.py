@@ -66,9 +66,9 @@ class Spec:
             raise ValueError(f"a categorical set needs `levels` >= 2; got {self.levels}")
         if (self.offset is None) != (self.scale is None):
             raise ValueError("`offset` and `scale` belong together; got one of them")
-        if self.labelled is not None and (self.classes is None or not 1 <= self.labelled <= self.size):
+        if self.labelled is not None and (self.classes is None or not 0 <= self.labelled <= self.size):
             raise ValueError(
-                f"`labelled` is {self.labelled}, of {self.size} data with {self.classes} classes; expected 1 "
+                f"`labelled` is {self.labelled}, of {self.size} data with {self.classes} classes; expected 0 "
                 "to all of the data, and a number of classes"
             )
         for name in ("columns", "offset", "scale"):

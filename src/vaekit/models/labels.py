@@ -16,9 +16,6 @@ from vaekit.models.draws import reject_branches
 from vaekit.models.model import Classifier, Model
 from vaekit.trace import Batch, Latent, Observed, Trace
 
-UNKNOWN = -1
-"""The label of a datum whose label nobody knows."""
-
 
 class LabelMarginal(Model, Classifier):
     """p(x, y, z) = p(y) p(x, z|y) and q(y, z|x) = q(y|x) q(z|x, y), for any model with a condition (M2).

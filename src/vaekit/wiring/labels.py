@@ -27,6 +27,8 @@ def labels_of(spec: Spec, system: str) -> int:
             f"{system} needs data with labels, and {spec.name!r} has none: name the column of a table with "
             "the data option `labels`, give them as (x, y), or take a recipe without labels, such as vae"
         )
+    if spec.labelled == 0:
+        raise UnsupportedError(f"none of the training data of {spec.name!r} has a label: {system} needs some")
     return spec.classes
 
 
