@@ -11,6 +11,7 @@ from vaekit.metrics.dependence import (
 )
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
+from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
 from vaekit.metrics.matching import PriorMatch, prior_match
 from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
@@ -23,6 +24,7 @@ __all__ = [
     "Dependence",
     "Distance",
     "Elbo",
+    "ErrorRate",
     "GaussianTotalCorrelation",
     "Information",
     "LatentUse",
@@ -31,10 +33,12 @@ __all__ = [
     "against_floor",
     "ais",
     "annealed_weights",
+    "bayes_classes",
     "bdmc",
     "code_use",
     "elbo",
     "energy_distance",
+    "error_rate",
     "evaluate",
     "frechet",
     "gaussian_total_correlation",

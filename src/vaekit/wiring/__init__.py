@@ -2,6 +2,7 @@
 
 from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
 from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
+from vaekit.wiring.labels import label_marginal, labels_of
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
     LikelihoodName,
@@ -59,7 +60,9 @@ __all__ = [
     "gaussian_chain",
     "gaussian_vae",
     "halving",
+    "label_marginal",
     "labelled",
+    "labels_of",
     "large_batch",
     "likelihood_for",
     "make_aggregate",
