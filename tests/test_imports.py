@@ -26,7 +26,7 @@ LAYERS = [
     ["wiring", "checkpoint", "files"],
     ["validation"],
     ["trainer"],
-    ["metrics"],
+    ["metrics", "attributes"],
     ["worlds"],
     ["recipes"],
     ["stages"],

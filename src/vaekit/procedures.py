@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +17,8 @@ from vaekit.schedules import Schedule
 from vaekit.trace import Batch, Trace
 
 MakeOptimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+Guard = Callable[[Mapping[str, Tensor]], Tensor]
+"""Named values of a step, as `Procedure.step` returns them -> one truth value: whether a player moves."""
 
 
 class Player:
@@ -27,7 +29,11 @@ class Player:
         moves: the modules (or parameters) that this player owns; what is shared counts once.
         objective: what it minimises.
         optimizer: makes the optimiser from the parameters, such as `lambda p: torch.optim.Adam(p, 1e-3)`.
-        pace: a schedule that multiplies the optimiser's learning rates, if any.
+        pace: a schedule that multiplies the optimiser's learning rates, if any. While it is zero the player
+            rests: no gradient is taken for it, and its optimiser stands still.
+        guard: says at every step whether this player moves at all, if it does not always. It is asked after
+            all gradients of the step are there, and answered on the device: nothing waits for it. A step
+            that is not made leaves no trace in the optimiser either; see `move`.
         times: moves in one step; more than one where play alternates, such as a critic that stays ahead.
         observes: whether its objective looks at the likelihood. Where it does not and play alternates, the
             model need not decode for it.
@@ -43,6 +49,7 @@ class Player:
         objective: Objective,
         optimizer: MakeOptimizer,
         pace: Schedule | None = None,
+        guard: Guard | None = None,
         times: int = 1,
         observes: bool = True,
     ) -> None:
@@ -60,21 +67,56 @@ class Player:
         self.objective = objective
         self.optimizer = optimizer(self.parameters)
         # its value is read at every step by the optimiser's host: on the CPU that waits for no device
+        # (a sketch on the device "meta" has no values to bring there)
         self.pace = pace if pace is None or pace.step.is_meta else pace.cpu()
+        self.guard = guard
         self.times = whole("times", times)
         self.observes = observes
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
 
-    def move(self, clip: float | None) -> None:
-        """Step along the gradients that are there, and clear them."""
+    def ready(self) -> bool:
+        """Set the learning rates of this step; whether the player moves in it, or rests."""
+        if self.pace is None:
+            return True
+        factor = float(self.pace())
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        return factor != 0
+
+    def move(self, clip: float | None, values: Mapping[str, Tensor]) -> None:
+        """Step along the gradients that are there, and clear them.
+
+        Where a guard forbids the step, parameters and the optimiser's moments stay as they were: gradients
+        times zero would still wear the moments off. The step is made and taken back by a choice between two
+        tensors on the device, which costs a copy of both. A step counter that torch keeps on the host, as for
+        RMSProp on a GPU (which does not use it), counts the step nevertheless.
+
+        Args:
+            clip: largest norm of the gradient, or None.
+            values: the named values of this step, which the guard judges.
+        """
         if clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, clip)
-        if self.pace is not None:
-            factor = float(self.pace())
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * factor
-        self.optimizer.step()
+        if self.guard is None:
+            self.optimizer.step()
+        else:
+            self._step_if(self.guard(values))
         self.optimizer.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def _step_if(self, moves: Tensor) -> None:
+        before = {id(value): value.detach().clone() for value in self._state()}
+        self.optimizer.step()
+        for value in self._state():
+            if value.device == moves.device:
+                former = before.get(id(value))
+                # moments that this very step made start at zero
+                value.copy_(torch.where(moves, value, 0 if former is None else former))
+
+    def _state(self) -> list[Tensor]:
+        """The parameters, and what the optimiser remembers of them."""
+        states = self.optimizer.state.values()
+        return self.parameters + [v for state in states for v in state.values() if isinstance(v, Tensor)]
 
 
 @dataclass(frozen=True)
@@ -95,7 +137,8 @@ class Procedure(ABC):
 
     Args:
         model: makes the traces.
-        players: who moves.
+        players: who moves. Those that were given the same objective, to rest at different times, are judged
+            together where they share a trace: it is evaluated once, and sends one gradient to all of them.
         samples: draws per datum; None for one draw without a sample axis.
         branches: further passes that the objectives judge.
     """
@@ -121,6 +164,10 @@ class Procedure(ABC):
                 if hasattr(module, "after_step"):
                     parts[id(module)] = module
         self._after = list(parts.values())
+        groups: dict[int, list[Player]] = {}
+        for player in self.players:
+            groups.setdefault(id(player.objective), []).append(player)
+        self._groups = list(groups.values())
         owned = {id(p) for p in self.players[0].parameters}
         roots = (model, *(player.objective for player in players))
         # one player who owns all that can move: nothing to keep apart, and naming the inputs takes time
@@ -131,7 +178,8 @@ class Procedure(ABC):
     @property
     def coupled(self) -> list[str]:
         """What makes a datum's loss depend on the others in its batch: terms, parts of the model."""
-        parts = [type(m).__name__ for m in self.model.modules() if getattr(m, "couples_batch", False)]
+        coupling = (m for m in self.model.modules() if getattr(m, "couples_batch", False))
+        parts = {type(module).__name__: None for module in coupling}
         terms = {name: None for player in self.players for name in player.objective.coupled}  # each once
         return [*(f"the model's {part}" for part in parts), *(f"the term {name!r}" for name in terms)]
 
@@ -151,9 +199,13 @@ class Procedure(ABC):
             Named values, detached, on the model's device: nothing here waits for the device.
         """
         values = self._play(batches, manner)
+        self.after_step()
+        return values
+
+    def after_step(self) -> None:
+        """Move on what is no gradient: schedules, running averages, codebooks."""
         for module in self._after:
             module.after_step()  # type: ignore[operator]  # found by its name in the constructor
-        return values
 
     def trace(self, batch: Batch, manner: Manner, observes: bool = True) -> Trace:
         """One forward pass as this procedure wants it, or its latents alone."""
@@ -164,14 +216,25 @@ class Procedure(ABC):
 
     def judge(self, player: Player, trace: Trace, share: float, keep: bool) -> dict[str, Tensor]:
         """Add the gradient of a player's objective to this player's parameters, and to no other."""
-        judged: Judged = player.objective(trace)
+        return self._judge([player], [player], trace, share, keep)
+
+    def _judge(
+        self, players: Sequence[Player], moving: Sequence[Player], trace: Trace, share: float, keep: bool
+    ) -> dict[str, Tensor]:
+        """The objective that some players share: its gradient for those who move, its values for all."""
+        with nullcontext() if moving else torch.no_grad():
+            judged: Judged = players[0].objective(trace)
         total, values = judged
-        loss = total if share == 1 else total * share
-        loss.backward(inputs=None if self._whole else player.parameters, retain_graph=keep)
+        if moving:
+            loss = total if share == 1 else total * share
+            inputs = None if self._whole else [p for player in moving for p in player.parameters]
+            loss.backward(inputs=inputs, retain_graph=keep)
         values["loss"] = total.detach()
         if share != 1:
             values = {name: value * share for name, value in values.items()}
-        return self.labelled(player, values)
+        if len(players) == 1:
+            return self.labelled(players[0], values)
+        return {k: v for player in players for k, v in self.labelled(player, values).items()}
 
     def labelled(self, player: Player, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Named values of one player among several carry its name: "critic/loss"."""
@@ -227,14 +290,16 @@ class Simultaneous(Procedure):
 
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
+        awake = [player for player in self.players if player.ready()]
         for batch, share in zip(batches, _shares(batches), strict=True):
             trace = self.trace(batch, manner)
-            for player in self.players:
-                keep = player is not self.players[-1]
-                _add(totals, self.judge(player, trace, share, keep))
+            for group in self._groups:
+                keep = group is not self._groups[-1]
+                moving = [player for player in group if player in awake]
+                _add(totals, self._judge(group, moving, trace, share, keep))
             del trace  # its tensors go back before the next piece, or the optimiser, asks for memory
-        for player in self.players:
-            player.move(manner.clip)
+        for player in awake:
+            player.move(manner.clip, totals)
         return totals
 
 
@@ -251,16 +316,19 @@ class Alternating(Procedure):
         inside = {id(parameter) for parameter in self.model.parameters()}
         kept: Trace | None = None
         for player in self.players:
-            stale = len(batches) > 1 or any(id(parameter) in inside for parameter in player.parameters)
-            for _ in range(player.times):
+            moves = player.ready()
+            touched = moves and any(id(parameter) in inside for parameter in player.parameters)
+            stale = touched or len(batches) > 1
+            for _ in range(player.times if moves else 1):
                 values: dict[str, Tensor] = {}
                 for batch, share in zip(batches, _shares(batches), strict=True):
                     if kept is None or (player.observes and not kept.observed):
                         trace = self.trace(batch, manner, player.observes)
                     else:
                         trace = kept
-                    _add(values, self.judge(player, trace, share, False))
-                player.move(manner.clip)
+                    _add(values, self._judge([player], [player] if moves else [], trace, share, False))
+                if moves:
+                    player.move(manner.clip, totals | values)
                 # what terms share of a trace does not outlive a move
                 kept = None if stale else _renewed(trace)
             totals |= values

@@ -87,10 +87,10 @@ def test_closed_form_for_gaussians(rows):
 def test_the_term_compares_codes_with_its_prior():
     torch.manual_seed(0)
     shift = torch.tensor([1.0, 0.0])
-    far = [float(MMD("rbf")(trace_of(torch.randn(30, 2) + shift))) for _ in range(300)]
+    far = [float(MMD("rbf", (1.0,))(trace_of(torch.randn(30, 2) + shift))) for _ in range(300)]
     assert sum(far) / 300 == pytest.approx(exact(shift, 2, 1.0), abs=0.015)
     moved = DiagonalNormal(shift, torch.zeros(2))
-    near = [float(MMD("rbf")(trace_of(torch.randn(30, 2) + shift, moved))) for _ in range(300)]
+    near = [float(MMD("rbf", (1.0,))(trace_of(torch.randn(30, 2) + shift, moved))) for _ in range(300)]
     assert sum(near) / 300 == pytest.approx(0, abs=0.008)
 
 

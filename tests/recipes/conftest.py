@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "beta_vae": {"latents": 3, "hidden": (8,)},
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
+    "cvae_gan": {"latents": 3, "hidden": (8, 7), "means": 0.1, "centres": 0.2},
     "dip_vae": {"latents": 3, "hidden": (8,)},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
     "factor_vae": {"latents": 3, "hidden": (8,), "critic": (6, 5)},
@@ -41,8 +42,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
+    "structured_vae": {"latents": 3, "hidden": (8,), "neighbourhood": 3, "start": 1},
     "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
+    "vae_gan": {"latents": 3, "hidden": (8, 7), "gamma": 0.1},
     "vamp_vae": {"components": 5, "warmup": 10, "latents": 3, "hidden": (8,)},
     "wae_mmd": {"latents": 3, "hidden": (8,)},
 }
@@ -50,11 +53,14 @@ SMALL: dict[str, dict[str, Any]] = {
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "cvae_gan": {"kind": "unit", "context": True, "classes": 3},
     "flow_density": {"kind": "real"},
     "latent_vae": {"kind": "real"},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
+    "structured_vae": {"kind": "unit"},
     "two_stage_vae": {"kind": "unit"},
+    "vae_gan": {"kind": "unit"},
 }
 """Arguments of `spec` for recipes that are not tried on binary data without a condition."""
 
@@ -118,6 +124,8 @@ def batch_of() -> Callable[..., Batch]:
         if spec.kind == "binary":
             x = (x > 0.6).to(x.dtype)
         batch = {"x": 3 * x - 1 if spec.kind == "real" else x}
+        if spec.classes is not None:
+            batch["y"] = torch.randint(spec.classes, (rows,), generator=generator)
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
         return batch
@@ -148,6 +156,7 @@ def gradients() -> Callable[..., dict[str, Tensor]]:
         system = copy.deepcopy(system)
         for player in system.procedure.players:
             player.optimizer = torch.optim.SGD(player.parameters, lr=1.0)
+            player.rates = [1.0]  # what a pace multiplies
         before = {key: value.detach().clone() for key, value in system.model.named_parameters()}
         torch.manual_seed(seed)
         system.procedure.step([batch])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -36,6 +37,10 @@ OTHER = {
     },
     "cvae": {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "cvae_gan": {
+        "rate": 1.0, "reconstruction": 2.0, "means": 1.0, "centres": 1.0, "momentum": 0.5, "latents": 4,
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "dip_vae": {
@@ -90,6 +95,10 @@ OTHER = {
         "variance": "shared", "sigma": {"variance": "fixed", "sigma": 0.3}, "latents": 4,
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "structured_vae": {
+        "latents": 4, "neighbourhood": 5, "order": "joint", "start": 2, "ceiling": 1.0, "prior": (2.0, 0.1),
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "two_stage_vae": {
         "latents": 4, "architecture": "gated", "hidden": (9,), "activation": "tanh", "second_hidden": (9,),
         "second_epochs": 70,
@@ -100,6 +109,10 @@ OTHER = {
         "components": {"prior": "mixture", "components": 4}, "estimator": "sample", "samples": 3,
         "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
+    },
+    "vae_gan": {
+        "gamma": 3.0, "layer": 0, "loss": "non_saturating", "imitations": "drawn", "margin": 0.06,
+        "latents": 4, "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "vamp_vae": {
         "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0, "latents": 4,
@@ -124,13 +137,13 @@ def test_the_table_names_every_argument(name):
 
 
 @pytest.mark.parametrize(("name", "argument"), CASES)
-def test_no_dead_knob(name, argument, small, spec, batch_of):
+def test_no_dead_knob(name, argument, small, fitting, batch_of):
     """Two steps and a judgement differ when one argument does."""
 
     def outcome(**arguments):
         torch.manual_seed(1)
         kind = "real" if name in ("flow_density", "latent_vae", "ppca") else "unit"
-        here = spec(kind, context=name == "cvae")
+        here = replace(fitting(name), kind=kind)
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)
         values = []
@@ -199,10 +212,10 @@ CONVOLUTIONAL = [(n, "conv", (1, 28, 28)) for n, others in OTHER.items() if "arc
     ("recipe", "architecture", "shape"), [*CONVOLUTIONAL, ("vae", "resnet", (3, 32, 32))]
 )
 def test_convolutional_networks_serve_every_recipe_that_offers_them(
-    recipe, architecture, shape, small, spec, batch_of
+    recipe, architecture, shape, small, fitting, batch_of
 ):
     arguments = {key: value for key, value in small[recipe].items() if key != "hidden"}
-    here = spec("unit", context=recipe == "cvae", shape=shape)
+    here = replace(fitting(recipe), kind="unit", shape=shape)
     system = getattr(recipes, recipe)(here, **arguments, architecture=architecture)
     said = system.procedure.step([batch_of(here, rows=2)])
     assert all(value.isfinite() for value in said.values())

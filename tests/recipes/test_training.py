@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 import torch
 
 from vaekit import recipes
@@ -31,6 +32,7 @@ LARGER = {
     "latent_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "nash_ae": {"latents": 4, "hidden": (64,), "weight": 0.02, "learning_rate": 2e-3},
     "ppca": {"latents": 6, "learning_rate": 3e-2},
+    "structured_vae": {"latents": 4, "hidden": (64,), "start": 100},
     "two_stage_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "vamp_vae": {"latents": 4, "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3},
 }  # fmt: skip
@@ -67,6 +69,8 @@ def held_out(system, batch, cost=None):
 
 
 def test_two_hundred_steps_raise_the_bound(name, fits):
+    if name in ("cvae_gan", "vae_gan"):
+        pytest.skip("its decoder ends in a point: there is no bound; see test_vae_gan and test_cvae_gan")
     kind = fits.get(name, {}).get("kind", "binary")
     x, c = structured(kind)
     context = (6,) if fits.get(name, {}).get("context") else None

@@ -20,6 +20,7 @@ from vaekit.conditionals.priors import (
     StandardGaussian,
     UnitCube,
 )
+from vaekit.conditionals.structured import StructuredGaussian
 from vaekit.conditionals.vamp import VampPrior
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
@@ -46,6 +47,7 @@ __all__ = [
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
+    "StructuredGaussian",
     "UnitCube",
     "VampPrior",
 ]

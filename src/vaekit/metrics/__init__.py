@@ -11,6 +11,7 @@ from vaekit.metrics.dependence import (
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
+from vaekit.metrics.matching import PriorMatch, prior_match
 from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Information",
     "LatentUse",
     "Nll",
+    "PriorMatch",
     "against_floor",
     "ais",
     "annealed_weights",
@@ -37,6 +39,7 @@ __all__ = [
     "log_evidence",
     "mutual_information",
     "nll",
+    "prior_match",
     "sigmoid_schedule",
     "total_correlation",
 ]

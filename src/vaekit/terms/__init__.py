@@ -17,6 +17,7 @@ from vaekit.terms.covariance import OffDiagonal, UnitVariance
 from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
 from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, once, per_datum
+from vaekit.terms.precision import PrecisionPrior
 from vaekit.terms.prediction import Predictability, PredictionError
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "OffDiagonal",
     "On",
     "PermutationTest",
+    "PrecisionPrior",
     "Predictability",
     "PredictionError",
     "Rate",

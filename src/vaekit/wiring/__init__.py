@@ -1,5 +1,6 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
+from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
     LikelihoodName,
@@ -20,25 +21,42 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rising, two_players
+from vaekit.wiring.players import (
+    adam,
+    bound_players,
+    draws,
+    halving,
+    large_batch,
+    passes,
+    rising,
+    rmsprop,
+    two_players,
+)
 from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
     "BURDA",
     "AggregateName",
+    "Arena",
     "Dense",
+    "GameArchitecture",
     "LikelihoodName",
     "PosteriorName",
     "PriorName",
     "adam",
+    "arena",
+    "balance",
     "bound_players",
     "conditions",
     "decoder_of",
     "draws",
     "encoder_of",
+    "features_of",
     "gaussian_chain",
     "gaussian_vae",
     "halving",
+    "labelled",
+    "large_batch",
     "likelihood_for",
     "make_aggregate",
     "make_likelihood",
@@ -48,6 +66,7 @@ __all__ = [
     "network_from",
     "passes",
     "rising",
+    "rmsprop",
     "two_players",
     "unconditional",
 ]
