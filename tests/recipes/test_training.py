@@ -30,10 +30,9 @@ LARGER = {
     "info_vae": {"latents": 4, "hidden": (64,), "alpha": 0.2, "lambda_mmd": 20.0, "learning_rate": 2e-3},
     "ladder_vae": {"latents": (4, 3), "hidden": (64,), "warmup": 50, "learning_rate": 2e-3},
     "latent_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
-    "nash_ae": {"latents": 4, "hidden": (64,), "weight": 0.02, "learning_rate": 2e-3},
-    "ppca": {"latents": 6, "learning_rate": 3e-2},
-    "structured_vae": {"latents": 4, "hidden": (64,), "start": 100},
-    "two_stage_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
+    "nash_ae": {"latents": 4, "hidden": (64,), "lambda_covariance": 0.02, "likelihood": "bernoulli",
+    "learning_rate": 2e-3}, "ppca": {"latents": 6, "learning_rate": 3e-2}, "structured_vae": {"latents": 4,
+    "hidden": (64,), "start": 100}, "two_stage_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "vamp_vae": {"latents": 4, "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3},
 }  # fmt: skip
 COSTS = {

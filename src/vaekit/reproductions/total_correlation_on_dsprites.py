@@ -41,9 +41,7 @@ def run(full: bool, say: Say) -> Outcome:
     settings |= {"learning_rate": 1e-4} if full else {
         "learning_rate": 1e-3, "architecture": "mlp", "hidden": (256,)
     }  # fmt: skip
-    found: dict[str, dict[str, list[float]]] = {
-        name: {measure: [] for measure in MEASURES} for name in SMALL
-    }
+    found: dict[str, dict[str, list[float]]] = {name: {measure: [] for measure in MEASURES} for name in SMALL}
     for seed in seeds:
         for name, (recipe, arguments) in (FULL if full else SMALL).items():
             model = fit(recipe, splits, seed=seed, **arguments, **settings)
@@ -73,7 +71,7 @@ def run(full: bool, say: Say) -> Outcome:
                 median(name, "distortion") <= median("beta-VAE", "distortion"),
             ),
             Check(
-                f"its total correlation by the covariance is at most half of beta-VAE's (medians)",
+                "its total correlation by the covariance is at most half of beta-VAE's (medians)",
                 median(name, "gaussian") <= 0.5 * median("beta-VAE", "gaussian"),
             ),
             Check(
@@ -90,7 +88,7 @@ def run(full: bool, say: Say) -> Outcome:
 
 reproduction = Reproduction(
     claim="A penalty on the total correlation alone makes the codes independent at a reconstruction that "
-    "beta-VAE only has with dependent ones: by a critic (FactorVAE), and by densities in a batch (beta-TCVAE).",
+    "beta-VAE has with dependent ones: by a critic (FactorVAE), and by densities in a batch (beta-TCVAE).",
     source="H. Kim, A. Mnih, Disentangling by Factorising, ICML 2018, arXiv 1802.05983, section 3; R. T. Q. "
     "Chen et al., Isolating Sources of Disentanglement in VAEs, NeurIPS 2018, arXiv 1802.04942, section 3.1",
     recipes=("factor_vae", "beta_tcvae", "beta_vae"),
