@@ -68,7 +68,7 @@ def factor_vae(
 def vae_gan(
     encode: Map, decode: Map, critic: Map, x: Tensor, noise: Tensor, prior: Tensor, weight: float, game: float
 ) -> Losses:
-    """Larsen et al. 2016, imitations from the prior alone. `critic`: data -> features of its last layer, logit.
+    """Larsen et al. 2016, imitations from the prior alone. `critic`: data -> features, logit.
 
     The decoder follows weight * features - game * (cost of the discriminator); the sign is what public code
     gets wrong.
@@ -146,7 +146,7 @@ def gradients(losses: Losses, parameters: dict[str, Sequence[Tensor]]) -> dict[s
 
 
 def compared(reached: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-    """Network -> how the gradient that reached it lies to the one that should: cosine, and ratio of lengths."""
+    """Network -> cosine, and ratio of lengths, of what reached it and what should have."""
     return {
         name: {
             "cosine": float(functional.cosine_similarity(reached[name], right, dim=0)),

@@ -27,7 +27,7 @@ LAYERS = [
     ["wiring", "checkpoint", "files"],
     ["validation"],
     ["trainer"],
-    ["metrics"],
+    ["metrics", "attributes"],
     ["worlds"],
     ["recipes"],
     ["stages"],

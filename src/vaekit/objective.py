@@ -12,6 +12,9 @@ from vaekit.schedules import Weight, value_of
 from vaekit.terms import Distortion, Rate, Term
 from vaekit.trace import Trace
 
+Terms = Mapping[str, tuple[Weight, Term]]
+"""Name -> (weight, term)."""
+
 
 class Judged(NamedTuple):
     """The value that is minimised, and the mean of every term before its weight, by name."""
@@ -30,7 +33,7 @@ class Objective(nn.Module):
     `after_step` runs once per training step.
     """
 
-    def __init__(self, terms: Mapping[str, tuple[Weight, Term]]) -> None:
+    def __init__(self, terms: Terms) -> None:
         super().__init__()
         if not terms:
             raise ValueError("an objective needs at least one term")

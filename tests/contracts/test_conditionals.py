@@ -53,6 +53,7 @@ PRIORS = {
     "UnitCube": lambda: c.UnitCube((4,)),
 }
 ELSEWHERE = {"Deterministic", "Flow", "LinearPosterior", "PrecisionWeighted", "VampPrior"}  # below
+ELSEWHERE |= {"Autoregressive", "GumbelSoftmax", "Quantised", "UniformCodes", "UniformOneHot"}  # test_codes
 IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
 
 

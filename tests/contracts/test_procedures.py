@@ -13,7 +13,7 @@ from vaekit.objective import Objective, elbo
 from vaekit.procedures import Alternating, Manner, Player, Simultaneous
 from vaekit.schedules import Cyclical, Linear, Schedule, Steps
 from vaekit.system import System
-from vaekit.terms import Capacity, Distortion, Rate
+from vaekit.terms import Capacity, Distortion, Rate, once
 from vaekit.trace import Trace
 
 
@@ -198,6 +198,23 @@ def test_a_pass_is_judged_again_where_only_a_critic_has_moved():
     assert (made.passes, made.inferred) == (1, 0)
     torch.testing.assert_close(w.item(), 1.5)
     torch.testing.assert_close(made.a.item(), 1.25)
+
+
+def test_what_terms_share_of_a_pass_does_not_outlive_a_move():
+    made, w = Game(), nn.Parameter(torch.tensor(1.0).double())
+
+    class Shared(Weighed):
+        def forward(self, trace):
+            return once(trace, "judgement", super().forward)
+
+    players = [
+        Player("critic", [w], Objective({"value": (1.0, Shared(w, -1.0))}), sgd(0.5), times=2),
+        Player("model", [made.a], Objective({"value": (1.0, Shared(w, -1.0))}), sgd(0.5)),
+    ]
+    Alternating(made, players).step([{"x": torch.ones(3).double()}])
+    assert made.passes == 1
+    torch.testing.assert_close(w.item(), 1.75)
+    torch.testing.assert_close(made.a.item(), 2 + 0.5 * 1.75)
 
 
 def test_a_pass_is_stale_once_the_model_has_moved():

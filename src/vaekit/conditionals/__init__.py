@@ -1,5 +1,7 @@
 """Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
 
+from vaekit.conditionals.autoregressive import Autoregressive
+from vaekit.conditionals.codes import Quantised, UniformCodes
 from vaekit.conditionals.deterministic import Deterministic
 from vaekit.conditionals.flow import Flow
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
@@ -12,6 +14,7 @@ from vaekit.conditionals.likelihoods import (
     Poisson,
 )
 from vaekit.conditionals.linear import LinearPosterior
+from vaekit.conditionals.one_hot import GumbelSoftmax, UniformOneHot
 from vaekit.conditionals.precision import PrecisionWeighted
 from vaekit.conditionals.priors import (
     GaussianMixture,
@@ -25,6 +28,7 @@ from vaekit.conditionals.vamp import VampPrior
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
 __all__ = [
+    "Autoregressive",
     "Bernoulli",
     "Categorical",
     "CholeskyGaussian",
@@ -36,6 +40,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "GaussianRing",
+    "GumbelSoftmax",
     "Laplace",
     "LearnedGaussian",
     "LinearPosterior",
@@ -44,10 +49,13 @@ __all__ = [
     "PixelGaussian",
     "Poisson",
     "PrecisionWeighted",
+    "Quantised",
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
     "StructuredGaussian",
+    "UniformCodes",
+    "UniformOneHot",
     "UnitCube",
     "VampPrior",
 ]

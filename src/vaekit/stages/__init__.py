@@ -1,6 +1,8 @@
 """Stages and samplers: what is trained or fitted on the latents of a trained model."""
 
+from vaekit.stages.bound import CodeBound, code_bound
 from vaekit.stages.encoded import Encoded, encoded_splits
+from vaekit.stages.rejection import reject
 from vaekit.stages.samplers import (
     COMPONENTS,
     Composed,
@@ -15,14 +17,17 @@ from vaekit.stages.samplers import (
 
 __all__ = [
     "COMPONENTS",
+    "CodeBound",
     "Composed",
     "Encoded",
     "Hypersphere",
     "Mixture",
     "Sampler",
     "Stages",
+    "code_bound",
     "codes_of",
     "encoded_splits",
     "only_latent",
     "read_sampler",
+    "reject",
 ]

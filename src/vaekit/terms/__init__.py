@@ -19,10 +19,13 @@ from vaekit.terms.elbo import Capacity, Distortion, On, Rate
 from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, once, per_datum
 from vaekit.terms.precision import PrecisionPrior
 from vaekit.terms.prediction import Predictability, PredictionError
+from vaekit.terms.quantised import CodebookLoss, Commitment
 
 __all__ = [
     "MMD",
     "Capacity",
+    "CodebookLoss",
+    "Commitment",
     "Deception",
     "DensityRatio",
     "DimensionWise",

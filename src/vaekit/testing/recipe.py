@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.data.spec import Spec
-from vaekit.distributions import PointMass
+from vaekit.distributions import PointMass, Quantised
 from vaekit.errors import UnsupportedError
 from vaekit.procedures import Manner, Player
 from vaekit.schedules import value_of
@@ -187,7 +187,7 @@ class _Case:
                     f"asked for samples={asked}, latent {key!r} of {self.name} has shape {shape}; expected "
                     f"{lead}",
                 )
-                if asked is not None and asked > 1 and not isinstance(latent.q, PointMass):
+                if asked is not None and asked > 1 and not isinstance(latent.q, PointMass | Quantised):
                     require(
                         not torch.equal(latent.value[0], latent.value[1]),
                         f"two draws of latent {key!r} of {self.name} are the same",

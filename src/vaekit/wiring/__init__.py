@@ -1,5 +1,7 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
+from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
+from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
     LikelihoodName,
@@ -20,25 +22,45 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rising, two_players
+from vaekit.wiring.players import (
+    adam,
+    bound_players,
+    draws,
+    halving,
+    large_batch,
+    passes,
+    rising,
+    rmsprop,
+    two_players,
+)
 from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
     "BURDA",
     "AggregateName",
+    "Arena",
+    "CodeArchitecture",
     "Dense",
+    "GameArchitecture",
     "LikelihoodName",
     "PosteriorName",
     "PriorName",
     "adam",
+    "arena",
+    "balance",
     "bound_players",
+    "code_networks",
+    "codebook_terms",
     "conditions",
     "decoder_of",
     "draws",
     "encoder_of",
+    "features_of",
     "gaussian_chain",
     "gaussian_vae",
     "halving",
+    "labelled",
+    "large_batch",
     "likelihood_for",
     "make_aggregate",
     "make_likelihood",
@@ -47,7 +69,10 @@ __all__ = [
     "make_rate",
     "network_from",
     "passes",
+    "prior_stage",
     "rising",
+    "rmsprop",
+    "two_level_codes",
     "two_players",
     "unconditional",
 ]
