@@ -148,6 +148,7 @@ def _train_stage(
     show: Show | None,
     started: Started | None,
     team: Team | None = None,
+    epochs: int | None = None,
 ) -> Run:
     """Train a stage in its own directory, or go on with it, unless it is finished.
 
@@ -161,6 +162,7 @@ def _train_stage(
         share: of the stage's default epochs; what the user's epochs are of the model's default.
         show, started: as for `vaekit.train`.
         team: the processes that train together, if there are several.
+        epochs: exactly so many, where the user said it of this stage.
     """
     device = next(model.parameters()).device
     codes = encoded_splits(splits, model, stage.latent, stage.given)
@@ -182,7 +184,8 @@ def _train_stage(
         system = build_system(build, codes.spec, stage.arguments, device)
         size = system.batch_size if stage.batch_size is None else stage.batch_size
         named = system if stage.epochs is None else replace(system, epochs=stage.epochs)
-        epochs = max(1, round(share * default_epochs(named, len(codes.train), size)))
+        if epochs is None:
+            epochs = max(1, round(share * default_epochs(named, len(codes.train), size)))
         with arguments_of(f"the stage {stage.name!r}"):
             training = replace(settings, epochs=epochs, batch_size=size)
         fit = Fit(system, codes, training, save=lambda *_: None, show=show, team=team)
@@ -245,12 +248,12 @@ def fit_sampler(
     latent = only_latent(model)
     path = run.path / SAMPLERS / name
     if name in _TRAINED:
-        stage = Stage(name, _TRAINED[name], arguments or {}, latent, epochs=epochs)
+        stage = Stage(name, _TRAINED[name], arguments or {}, latent)
         training = Training(epochs=1, batch_size=1, seed=seed)
         if path.exists() and Run.open(path, data=splits).record["status"] == "finished":
             with disk_errors(path, "remove"):
                 shutil.rmtree(path)
-        _train_stage(run, path, stage, model, splits, training, 1.0, show, started)
+        _train_stage(run, path, stage, model, splits, training, 1.0, show, started, epochs=epochs)
         return run
     codes = codes_of(Encoded(splits.train, model, latent), limit=_CODES, seed=seed)
     about: dict[str, Any] = {"latent": latent, "shape": codes.shape[1:], "codes": len(codes), "seed": seed}
