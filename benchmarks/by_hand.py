@@ -55,7 +55,7 @@ def fake(logits: Tensor) -> Tensor:
 def factor_vae(
     encode: Map, decode: Map, critic: Map, x: Tensor, noise: Tensor, other: Tensor, gamma: float
 ) -> Losses:
-    """Kim and Mnih 2018. `other`: codes with permuted dimensions; the critic ends in two logits: real, shuffled."""
+    """Kim and Mnih 2018. `other`: shuffled codes; `critic`: z -> logits of real and shuffled."""
     mean, log_std = encode(x)
     z = drawn(mean, log_std, noise)
     odds = critic(z)[:, 0] - critic(z)[:, 1]
