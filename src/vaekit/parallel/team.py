@@ -12,7 +12,7 @@ from torch import distributed as dist
 
 from vaekit.parallel.gather import gather_trace
 from vaekit.parallel.noise import Rows
-from vaekit.pooling import pooling
+from vaekit.pooling import Place, pooling
 from vaekit.trace import Batch, Trace
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Part(dict[str, Tensor]):
             samples: draws per datum, if there is a sample axis.
         """
         rows = Rows(self.total, self.start, self.rows, samples, self.rank, self.size)
-        with pooling(self.count > 0), rows:
+        with pooling(Place(self.start, self.rows, self.count, self.total)), rows:
             yield
 
     def gather(self, trace: Trace) -> Trace:
