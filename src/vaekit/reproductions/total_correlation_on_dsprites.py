@@ -12,15 +12,13 @@ from vaekit.reproductions.probes import codes_of, correlation_by_critic
 from vaekit.reproductions.training import fit, over_seeds
 
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
-    "VAE": ("beta_vae", {"beta": 1.0}),
     "beta-VAE": ("beta_vae", {"beta": 4.0}),
     "FactorVAE": (
         "factor_vae", {"gamma": 10.0, "critic": (256, 256, 256), "critic_learning_rate": 1e-3},
     ),
-    "beta-TCVAE": ("beta_tcvae", {"beta": 6.0, "sampling": "balanced"}),
+    "beta-TCVAE": ("beta_tcvae", {"beta": 4.0, "sampling": "balanced"}),
 }  # fmt: skip
 FULL: dict[str, tuple[str, dict[str, Any]]] = {
-    "VAE": ("beta_vae", {"beta": 1.0}),
     "beta-VAE": ("beta_vae", {"beta": 4.0}),
     "FactorVAE": ("factor_vae", {"gamma": 35.0}),
     "beta-TCVAE": ("beta_tcvae", {"beta": 6.0, "sampling": "balanced"}),
@@ -30,17 +28,19 @@ MEASURES = {
     "gaussian": "total correlation of q(z) by its covariance, nats",
     "critic": "total correlation of q(z), bound by a fresh critic, nats",
 }
+SHARE, LOWER = 2 / 3, 0.3
 
 
 def run(full: bool, say: Say) -> Outcome:
-    """Four systems in one network; distortion, and the total correlation by two estimators."""
+    """Three systems with one network; distortion, and the total correlation by two estimators."""
     seeds = [0, 1, 2]
     steps, batch = (30_000, 128) if full else (1500, 64)
     splits = load("dsprites")
     settings: dict[str, Any] = {"steps": steps, "batch_size": batch, "say": say, "latents": 10}
-    settings |= {"learning_rate": 1e-4} if full else {
-        "learning_rate": 1e-3, "architecture": "mlp", "hidden": (256,)
-    }  # fmt: skip
+    if full:
+        settings |= {"learning_rate": 1e-4}
+    else:
+        settings |= {"learning_rate": 1e-3, "architecture": "mlp", "hidden": (256,)}
     found: dict[str, dict[str, list[float]]] = {name: {measure: [] for measure in MEASURES} for name in SMALL}
     for seed in seeds:
         for name, (recipe, arguments) in (FULL if full else SMALL).items():
@@ -59,30 +59,37 @@ def run(full: bool, say: Say) -> Outcome:
         for measure, words in MEASURES.items()
         for name in SMALL
     ]
-
-    def median(name: str, measure: str) -> float:
-        return statistics.median(found[name][measure])
-
+    medians = {
+        name: {measure: statistics.median(values) for measure, values in of.items()}
+        for name, of in found.items()
+    }
     checks = []
+    theirs = medians["beta-VAE"]
     for name in ("FactorVAE", "beta-TCVAE"):
+        ours = medians[name]
         checks += [
             Check(
                 f"{name} reconstructs no worse than beta-VAE (median distortion)",
-                median(name, "distortion") <= median("beta-VAE", "distortion"),
+                ours["distortion"] <= theirs["distortion"],
             ),
             Check(
-                "its total correlation by the covariance is at most half of beta-VAE's (medians)",
-                median(name, "gaussian") <= 0.5 * median("beta-VAE", "gaussian"),
+                f"{name}: total correlation by the covariance at most two thirds of beta-VAE's (medians)",
+                ours["gaussian"] <= SHARE * theirs["gaussian"],
             ),
             Check(
-                f"{name}: by a fresh critic it is below beta-VAE's too (medians)",
-                median(name, "critic") < median("beta-VAE", "critic"),
+                f"{name}: total correlation by a fresh critic {LOWER} nats or more below beta-VAE's",
+                ours["critic"] <= theirs["critic"] - LOWER,
             ),
         ]
+    networks = (
+        "the 64x64 networks of the studies, Adam 1e-4, gamma 35, the paper's critic, beta-TCVAE with beta 6"
+        if full
+        else "MLP 4096-256-10, Adam 1e-3, gamma 10 with a critic 256-256-256, beta-TCVAE with beta 4"
+    )
     return Outcome(
-        figures, checks, seeds,
-        "generated dSprites, the whole grid for training, 10,000 held-out codes",
-        "",
+        figures, checks, seeds, "generated dSprites, the whole grid for training, 10,000 held-out codes",
+        f"{networks}; beta-VAE with beta 4; {steps} steps of {batch}; fresh critic 128-128 on 20,000 codes",
+        "The small budget stops long before the systems have converged: it compares them at one budget.",
     )  # fmt: skip
 
 
