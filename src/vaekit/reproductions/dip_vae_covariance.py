@@ -86,7 +86,7 @@ def run(full: bool, say: Say) -> Outcome:
     return Outcome(
         figures, checks, seeds, "SPRITES16 binarised: 20,000 training pictures, 10,000 held out",
         f"{LATENTS} latents, MLP 200-200, {steps} steps of 200, Adam 1e-3; lambda_od 10, lambda_d 100, 10",
-        "A first version set the covariance off the diagonal against the VAE's, which is as small here (0.024; "
+        "A first version set what is off the diagonal against the VAE's, which is as small here (0.024; "
         "variant i 0.037, ii 0.019, seed 0), since its rate keeps q(z) near the prior. "
         "Off the diagonal: root of the mean square, about 0.01 where there is no correlation. On the "
         "diagonal: the largest distance from one.",
