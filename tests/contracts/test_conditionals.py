@@ -20,6 +20,14 @@ def network(output):
     return MLP([(3,)], output, hidden=(6,), activation="tanh")
 
 
+def trained(made):
+    """Somewhere else than at the start, where a covariance network has a last layer of zeros."""
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return made
+
+
 FLAT = {
     "Bernoulli": lambda: c.Bernoulli(network, (4,)),
     "Categorical": lambda: c.Categorical(network, (4,), levels=3),
@@ -35,6 +43,7 @@ FLAT = {
     "Poisson": lambda: c.Poisson(network, (4,)),
     "RankOneGaussian": lambda: c.RankOneGaussian(network, (4,)),
     "SharedGaussian": lambda: c.SharedGaussian(network, (4,)),
+    "StructuredGaussian": lambda: trained(c.StructuredGaussian(network, (4,), neighbourhood=3)),
 }
 PRIORS = {
     "GaussianMixture": lambda: c.GaussianMixture((4,), components=3),
@@ -43,7 +52,10 @@ PRIORS = {
     "StandardGaussian": lambda: c.StandardGaussian((4,)),
     "UnitCube": lambda: c.UnitCube((4,)),
 }
-ELSEWHERE = {"Deterministic", "Flow", "LinearPosterior", "PrecisionWeighted", "VampPrior"}  # below
+ELSEWHERE = {  # below
+    "ClassFrequencies", "Deterministic", "Flow", "LinearPosterior", "OneHot", "PrecisionWeighted",
+    "VampPrior",
+}  # fmt: skip
 ELSEWHERE |= {"Autoregressive", "GumbelSoftmax", "Quantised", "UniformCodes", "UniformOneHot"}  # test_codes
 IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
 
@@ -61,7 +73,7 @@ def test_conditional(name):
 @pytest.mark.parametrize("name", IMAGES)
 def test_conditional_of_pictures(name):
     extra = {"Categorical": {"levels": 3}, "DiscretisedLogistic": {"levels": 8}}.get(name, {})
-    made = getattr(c, name)(network, (2, 3, 3), **extra)
+    made = trained(getattr(c, name)(network, (2, 3, 3), **extra))
     check_conditional(made, torch.randn(5, 3), event=(2, 3, 3))
 
 
@@ -117,6 +129,19 @@ def test_deterministic():
     check_conditional(bounded, torch.randn(5, 3), event=(4,), density=False)
     x = torch.randn(5, 3)
     torch.testing.assert_close(bounded(x).mean, bounded.network(x).sigmoid())
+
+
+def test_one_hot():
+    check_conditional(c.OneHot(network, 4), torch.randn(5, 3), event=(4,))
+    check_conditional(c.ClassFrequencies(4), event=(4,))
+    check_conditional(c.ClassFrequencies(2, (0.3, 0.7)), event=(2,))
+    for wrong in ((0.5, 0.6), (0.5, 0.5, 0.0), (0.2, 0.8, 0.0)):
+        with pytest.raises(ValueError, match="positive numbers that sum to one"):
+            c.ClassFrequencies(2, wrong)
+    with pytest.raises(ValueError, match="`classes` is 0"):
+        c.OneHot(network, 0)
+    with pytest.raises(ValueError, match="`classes` is 0"):
+        c.ClassFrequencies(0)
 
 
 class Shared(nn.Module):

@@ -27,6 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
     "code_prior": {"width": 8, "blocks": 2, "attention": 1, "heads": 2},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
+    "cvae_gan": {"latents": 3, "hidden": (8, 7), "means": 0.1, "centres": 0.2},
     "dip_vae": {"latents": 3, "hidden": (8,)},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
     "factor_vae": {"latents": 3, "hidden": (8,), "critic": (6, 5)},
@@ -38,27 +39,36 @@ SMALL: dict[str, dict[str, Any]] = {
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
     "ladder_vae": {"latents": (3, 2), "hidden": (8, 7), "warmup": 10},
     "latent_vae": {"latents": 3, "hidden": (8,)},
+    "m1_m2": {"latents": 3, "second_latents": 2, "hidden": (8,), "second_hidden": (7,), "second_epochs": 2},
+    "m2": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "nash_ae": {"latents": 3, "hidden": (8,), "regressors": (6,)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
+    "structured_vae": {"latents": 3, "hidden": (8,), "neighbourhood": 3, "start": 1},
     "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
+    "vae_gan": {"latents": 3, "hidden": (8, 7), "gamma": 0.1},
     "vamp_vae": {"components": 5, "warmup": 10, "latents": 3, "hidden": (8,)},
-    "wae_mmd": {"latents": 3, "hidden": (8,)},
     "vq_vae": {"codes": 8, "dims": 3, "hidden": (8,)},
     "vq_vae2": {"codes": 8, "dims": 3, "hidden": (4, 6)},
+    "wae_mmd": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "cvae_gan": {"kind": "unit", "context": True, "classes": 3},
     "flow_density": {"kind": "real"},
     "latent_vae": {"kind": "real"},
+    "m1_m2": {"classes": 3, "labelled": 6},
+    "m2": {"classes": 3, "labelled": 6},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
+    "structured_vae": {"kind": "unit"},
     "two_stage_vae": {"kind": "unit"},
+    "vae_gan": {"kind": "unit"},
 }
 """Arguments of `spec` for recipes that are not tried on binary data without a condition."""
 
@@ -122,8 +132,12 @@ def batch_of() -> Callable[..., Batch]:
         if spec.kind == "binary":
             x = (x > 0.6).to(x.dtype)
         batch = {"x": 3 * x - 1 if spec.kind == "real" else x}
+        if spec.classes is not None:
+            batch["y"] = torch.randint(spec.classes, (rows,), generator=generator)
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
+        if spec.labelled is not None:  # every other label is known
+            batch["y"] = torch.where(torch.arange(rows) % 2 == 0, torch.arange(rows) % spec.classes, -1)
         return batch
 
     return make
@@ -152,6 +166,7 @@ def gradients() -> Callable[..., dict[str, Tensor]]:
         system = copy.deepcopy(system)
         for player in system.procedure.players:
             player.optimizer = torch.optim.SGD(player.parameters, lr=1.0)
+            player.rates = [1.0]  # what a pace multiplies
         before = {key: value.detach().clone() for key, value in system.model.named_parameters()}
         torch.manual_seed(seed)
         system.procedure.step([batch])

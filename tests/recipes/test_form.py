@@ -16,7 +16,7 @@ from vaekit import recipes
 
 OTHER = {
     "adversarial_autoencoder": {
-        "latents": 4, "posterior": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
+        "latents": 4, "encoder": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
     },
     "annealed_vae": {
@@ -41,6 +41,10 @@ OTHER = {
     },
     "cvae": {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "cvae_gan": {
+        "rate": 1.0, "reconstruction": 2.0, "means": 1.0, "centres": 1.0, "momentum": 0.5, "latents": 4,
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "dip_vae": {
@@ -82,12 +86,21 @@ OTHER = {
         "learning_rate": 1e-2,
     },
     "latent_vae": {"latents": 4, "hidden": (9,), "learning_rate": 1e-2, "halve": 1},
+    "m1_m2": {
+        "latents": 4, "second_latents": 3, "alpha": 0.2, "likelihood": "gaussian",
+        "second_likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "second_hidden": (9,),
+        "second_epochs": 70, "learning_rate": 1e-2, "second_learning_rate": 1e-2,
+    },
+    "m2": {
+        "latents": 4, "alpha": 0.2, "samples": 2, "likelihood": "gaussian", "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2,
+    },
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "nash_ae": {
-        "weight": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
+        "lambda_covariance": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
     },
     "piwae": {
@@ -97,6 +110,10 @@ OTHER = {
     "ppca": {"latents": 4, "learning_rate": 0.1},
     "sigma_vae": {
         "variance": "shared", "sigma": {"variance": "fixed", "sigma": 0.3}, "latents": 4,
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "structured_vae": {
+        "latents": 4, "neighbourhood": 5, "order": "joint", "start": 2, "ceiling": 1.0, "prior": (2.0, 0.1),
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "two_stage_vae": {
@@ -110,13 +127,13 @@ OTHER = {
         "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
     },
+    "vae_gan": {
+        "gamma": 3.0, "layer": 0, "loss": "non_saturating", "imitations": "drawn", "margin": 0.06,
+        "latents": 4, "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "vamp_vae": {
         "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0, "latents": 4,
         "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,), "learning_rate": 1e-2,
-    },
-    "wae_mmd": {
-        "latents": 4, "lambda_mmd": 30.0, "kernel": "rbf", "scales": (0.5, 2.0), "encoder": "gaussian",
-        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "vq_vae": {
         "codes": 9, "dims": 4, "positions": 5, "beta": 0.5, "codebook": "gradient", "decay": 0.5,
@@ -126,6 +143,10 @@ OTHER = {
     "vq_vae2": {
         "codes": 9, "dims": 4, "beta": 0.5, "decay": 0.5, "restart": 0.0, "likelihood": "gaussian",
         "hidden": (4, 7), "prior_width": 8, "prior_blocks": 3, "prior_attention": 1, "learning_rate": 1e-2,
+    },
+    "wae_mmd": {
+        "latents": 4, "lambda_mmd": 30.0, "kernel": "rbf", "scales": (0.5, 2.0), "encoder": "gaussian",
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
 }  # fmt: skip
 """Another value for every argument; one that needs company comes with it."""
@@ -142,14 +163,13 @@ def test_the_table_names_every_argument(name):
 
 
 @pytest.mark.parametrize(("name", "argument"), CASES)
-def test_no_dead_knob(name, argument, small, spec, batch_of):
+def test_no_dead_knob(name, argument, small, fitting, batch_of):
     """Two steps and a judgement differ when one argument does."""
 
     def outcome(**arguments):
         torch.manual_seed(1)
         kinds = {"code_prior": "binary", **dict.fromkeys(("flow_density", "latent_vae", "ppca"), "real")}
-        kind = kinds.get(name, "unit")
-        here = spec(kind, context=name == "cvae")
+        here = replace(fitting(name), kind=kinds.get(name, "unit"))
         here = replace(here, context=arguments.pop("context", here.context))
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)
@@ -221,10 +241,10 @@ CONVOLUTIONAL = [(n, "conv", (1, 28, 28)) for n, others in OTHER.items() if "arc
     ("recipe", "architecture", "shape"), [*CONVOLUTIONAL, ("vae", "resnet", (3, 32, 32))]
 )
 def test_convolutional_networks_serve_every_recipe_that_offers_them(
-    recipe, architecture, shape, small, spec, batch_of
+    recipe, architecture, shape, small, fitting, batch_of
 ):
     arguments = {key: value for key, value in small[recipe].items() if key != "hidden"}
-    here = spec("unit", context=recipe == "cvae", shape=shape)
+    here = replace(fitting(recipe), kind="unit", shape=shape)
     system = getattr(recipes, recipe)(here, **arguments, architecture=architecture)
     said = system.procedure.step([batch_of(here, rows=2)])
     assert all(value.isfinite() for value in said.values())

@@ -7,9 +7,11 @@ from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankO
 from vaekit.distributions.flow import Flow
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
+from vaekit.distributions.neighbourhood import Neighbourhood
 from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension, product
 from vaekit.distributions.one_hot import OneHot, RelaxedOneHot
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
+from vaekit.distributions.structured import SparsePrecisionNormal
 from vaekit.distributions.uniform import UnitUniform
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Lean",
     "LowRankNormal",
     "Mixture",
+    "Neighbourhood",
     "OneHot",
     "PointMass",
     "Poisson",
@@ -33,6 +36,7 @@ __all__ = [
     "Quantised",
     "RankOnePrecisionNormal",
     "RelaxedOneHot",
+    "SparsePrecisionNormal",
     "StandardNormal",
     "UniformCodes",
     "UnitUniform",

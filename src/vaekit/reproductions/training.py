@@ -52,7 +52,8 @@ def fit(
     loop = Fit(system, splits, training, save=lambda *_: None)
     loop.run()
     words = ", ".join(f"{name}={value}" for name, value in arguments.items())
-    held_out = loop.rows[-1].get("valid/loss", math.nan)
+    first = f"valid/{system.procedure.players[0].name}/loss"
+    held_out = loop.rows[-1].get("valid/loss", loop.rows[-1].get(first, math.nan))
     say(
         f"{build.__name__}({words}) seed {seed}: {loop.at.step} steps in {time.monotonic() - started:.0f} s, "
         f"held-out loss {held_out:.3f}"
