@@ -12,7 +12,7 @@ from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
 from vaekit.metrics.matching import PriorMatch, prior_match
-from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
+from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet, sharpness
 
 __all__ = [
     "Ais",
@@ -40,6 +40,7 @@ __all__ = [
     "mutual_information",
     "nll",
     "prior_match",
+    "sharpness",
     "sigmoid_schedule",
     "total_correlation",
 ]

@@ -37,12 +37,14 @@ class Arena:
         model: encoder, N(0, I), and a decoder that ends in a point: it has no density.
         critic: makes a critic from its number of logits and the layer whose features are taken, None for the
             last one before the logits.
-        layer: whose features Larsen et al. compare, where the critic is theirs.
+        layer: of the critic, whose features are compared: its last convolution, or its first layer.
+        gamma: weight of likeness that suits their number.
     """
 
     model: Flat
     critic: Callable[[int, int | None], Critic]
-    layer: int | None
+    layer: int
+    gamma: float
 
 
 def arena(
@@ -97,7 +99,8 @@ def arena(
     return Arena(
         model,
         lambda outputs, layer: make_critic(kind, event, outputs, hidden, layer),
-        LARSEN_LAYER if larsen else None,
+        LARSEN_LAYER if larsen else 2 if convolutions else min(1, len(hidden)) if hidden is not None else 1,
+        5e-5 if larsen else 1.0,
     )
 
 
