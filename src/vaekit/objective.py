@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from vaekit.parallel.noise import common_noise
 from vaekit.schedules import Weight, value_of
 from vaekit.terms import Distortion, Rate, Term
 from vaekit.trace import Trace
@@ -57,7 +58,11 @@ class Objective(nn.Module):
         total: Tensor | None = None
         values: dict[str, Tensor] = {}
         for name, (weight, term) in self.terms.items():
-            value = term(trace)
+            if getattr(term, "gathers", False) and trace.whole is not None:
+                with common_noise():
+                    value = term(trace.whole)
+            else:
+                value = term(trace)
             mean = value.mean() if value.dim() else value
             values[name] = mean.detach()
             factor = value_of(weight)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from vaekit.checks import whole
 from vaekit.models import Model
 from vaekit.objective import Judged, Objective
+from vaekit.parallel.team import Part, Team
 from vaekit.schedules import Schedule
 from vaekit.trace import Batch, Trace
 
@@ -126,10 +128,19 @@ class Manner:
     Args:
         clip: largest gradient norm of each player, or None.
         autocast: context manager for the forward passes (mixed precision).
+        team: the processes that make the step together, if there are several.
     """
 
     clip: float | None = None
     autocast: Callable[[], AbstractContextManager[object]] = field(default=nullcontext)
+    team: Team | None = None
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A pass that was made in one graph with all that is judged of it: by the players' objectives' `id`."""
+
+    judged: dict[int, Judged]
 
 
 class Procedure(ABC):
@@ -161,9 +172,13 @@ class Procedure(ABC):
         parts: dict[int, nn.Module] = {}
         for root in (model, *(player.objective for player in players), *(player.pace for player in players)):
             for module in root.modules() if root is not None else ():
-                if hasattr(module, "after_step"):
-                    parts[id(module)] = module
-        self._after = list(parts.values())
+                parts[id(module)] = module
+        self._after = [module for module in parts.values() if hasattr(module, "after_step")]
+        self._counting = [module for module in parts.values() if hasattr(module, "statistics")]
+        self._couplings = _couplings(model, players)
+        terms = [term for player in players for _, term in player.objective.terms.values()]
+        self._gathers = any(map(_gathers, terms))
+        self._compiled: tuple[int, Callable[[Batch, Manner], list[Judged]]] | None = None
         groups: dict[int, list[Player]] = {}
         for player in self.players:
             groups.setdefault(id(player.objective), []).append(player)
@@ -178,10 +193,12 @@ class Procedure(ABC):
     @property
     def coupled(self) -> list[str]:
         """What makes a datum's loss depend on the others in its batch: terms, parts of the model."""
-        coupling = (m for m in self.model.modules() if getattr(m, "couples_batch", False))
-        parts = {type(module).__name__: None for module in coupling}
-        terms = {name: None for player in self.players for name in player.objective.coupled}  # each once
-        return [*(f"the model's {part}" for part in parts), *(f"the term {name!r}" for name in terms)]
+        return list(self._couplings)
+
+    @property
+    def apart(self) -> list[str]:
+        """What of it is for one process: it neither gathers the data of several, nor pools what it counts."""
+        return [name for name, parts in self._couplings.items() if not all(map(_together, parts))]
 
     @property
     def couples_batch(self) -> bool:
@@ -193,12 +210,16 @@ class Procedure(ABC):
 
         Args:
             batches: the pieces; gradients are averaged by the number of data in each.
-            manner: clipping and precision.
+            manner: clipping, precision, and the processes that take part.
 
         Returns:
             Named values, detached, on the model's device: nothing here waits for the device.
         """
+        if manner.team is not None:
+            batches = [manner.team.part(batch) for batch in batches]
         values = self._play(batches, manner)
+        if manner.team is not None:
+            manner.team.total(self._statistics())
         self.after_step()
         return values
 
@@ -209,22 +230,35 @@ class Procedure(ABC):
 
     def trace(self, batch: Batch, manner: Manner, observes: bool = True) -> Trace:
         """One forward pass as this procedure wants it, or its latents alone."""
-        with manner.autocast():
-            if not observes:
-                return self.model.infer(batch, self.samples, self.branches)
-            return self.model(batch, self.samples, self.branches)  # type: ignore[no-any-return]  # nn.Module
+        with self._within(batch), manner.autocast():
+            run = self.model if observes else self.model.infer
+            trace: Trace = run(batch, self.samples, self.branches)
+        if self._gathers and isinstance(batch, Part):
+            trace = replace(trace, whole=batch.gather(trace))
+        return trace
 
-    def judge(self, player: Player, trace: Trace, share: float, keep: bool) -> dict[str, Tensor]:
+    def judged(self, player: Player, trace: Trace | Looked) -> Judged:
+        """What a player says of a pass."""
+        if isinstance(trace, Looked):
+            return trace.judged[id(player.objective)]
+        with self._within(getattr(trace, "batch", None)):
+            return player.objective(trace)  # type: ignore[no-any-return]  # nn.Module
+
+    def judge(self, player: Player, trace: Trace | Looked, share: float, keep: bool) -> dict[str, Tensor]:
         """Add the gradient of a player's objective to this player's parameters, and to no other."""
         return self._judge([player], [player], trace, share, keep)
 
     def _judge(
-        self, players: Sequence[Player], moving: Sequence[Player], trace: Trace, share: float, keep: bool
+        self,
+        players: Sequence[Player],
+        moving: Sequence[Player],
+        trace: Trace | Looked,
+        share: float,
+        keep: bool,
     ) -> dict[str, Tensor]:
         """The objective that some players share: its gradient for those who move, its values for all."""
         with nullcontext() if moving else torch.no_grad():
-            judged: Judged = players[0].objective(trace)
-        total, values = judged
+            total, values = self.judged(players[0], trace)
         if moving:
             loss = total if share == 1 else total * share
             inputs = None if self._whole else [p for player in moving for p in player.parameters]
@@ -242,14 +276,76 @@ class Procedure(ABC):
             return values
         return {f"{player.name}/{name}": value for name, value in values.items()}
 
+    def losses(self, batch: Batch, manner: Manner) -> list[Judged]:
+        """One pass, and what is said of it: by every player, or several where they share an objective."""
+        trace = self.trace(batch, manner)
+        return [self.judged(group[0], trace) for group in self._groups]
+
+    def agree(
+        self, players: Sequence[Player], values: dict[str, Tensor], manner: Manner
+    ) -> dict[str, Tensor]:
+        """Make gradients and named values those of the whole batch, if this process had a part of it."""
+        if manner.team is None:
+            return values
+        for number, player in enumerate(players):
+            values |= manner.team.sum(player.parameters, {} if number else values)
+        return values if players else manner.team.sum([], values)
+
+    def _statistics(self) -> list[Tensor]:
+        """What modules count over a batch and use in `after_step`: the buffers that they name."""
+        return [getattr(module, name) for module in self._counting for name in _names(module)]
+
+    def _within(self, batch: Batch | None) -> AbstractContextManager[object]:
+        return self._part(batch) if isinstance(batch, Part) else _NOTHING
+
+    @contextmanager
+    def _part(self, part: Part) -> Iterator[None]:
+        """A part of a batch has its rows of the noise; what is counted over borrowed rows does not count."""
+        kept = [] if part.count else [(buffer, buffer.clone()) for buffer in self._statistics()]
+        with part.noise(self.samples):
+            yield
+        for buffer, former in kept:
+            buffer.copy_(former)
+
     @abstractmethod
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         """Gradients and moves of one step."""
 
 
+_NOTHING = nullcontext()
+
+
+def _couplings(model: Model, players: Sequence[Player]) -> dict[str, list[object]]:
+    """What couples the data of a batch, by its name: parts of the model, terms and what they hold."""
+    found: dict[str, list[object]] = {}
+    for module in model.modules():
+        if getattr(module, "couples_batch", False):
+            found.setdefault(f"the model's {type(module).__name__}", []).append(module)
+    for player in players:
+        for name, (_, term) in player.objective.terms.items():
+            for part in term.modules() if isinstance(term, nn.Module) else [term]:
+                if getattr(part, "couples_batch", False):
+                    found.setdefault(f"the term {name!r}", []).append(part)
+    return found
+
+
+def _gathers(part: object) -> bool:
+    return bool(getattr(part, "gathers", False))
+
+
+def _together(part: object) -> bool:
+    return _gathers(part) or bool(getattr(part, "pools", False))
+
+
+def _names(module: nn.Module) -> Sequence[str]:
+    return module.statistics  # type: ignore[return-value]  # found by its name in the constructor
+
+
 def _shares(batches: Sequence[Batch]) -> list[float]:
-    sizes = [len(batch["x"]) for batch in batches]
-    return [size / sum(sizes) for size in sizes]
+    """Of each piece in the whole batch; pieces that are parts, of one process, add up to its share."""
+    sizes = [batch.count if isinstance(batch, Part) else len(batch["x"]) for batch in batches]
+    total = sum(batch.total if isinstance(batch, Part) else len(batch["x"]) for batch in batches)
+    return [size / total for size in sizes]
 
 
 def _add(totals: dict[str, Tensor], values: dict[str, Tensor]) -> None:
@@ -288,16 +384,49 @@ class Simultaneous(Procedure):
                     "take Alternating"
                 )
 
+    def look(self, batch: Batch, manner: Manner) -> Trace | Looked:
+        """One pass, in the compiled way if there is one for batches of this size."""
+        if self._compiled is None or self._compiled[0] != len(batch["x"]):
+            return self.trace(batch, manner)
+        judged = self._compiled[1](batch, manner)
+        return Looked({id(group[0].objective): one for group, one in zip(self._groups, judged, strict=True)})
+
+    def compile(self, size: int, backend: str = "inductor") -> None:
+        """Compile the pass and all judgements of it into one graph, without a break.
+
+        Draws are those of the uncompiled step. On a GPU the graph is captured, and launched as one.
+
+        Args:
+            size: number of data in the batches that take the compiled way; the last one of an epoch, which is
+                smaller, does not.
+            backend: of `torch.compile`.
+        """
+        from torch._functorch import config
+
+        options: dict[str, Any] | None = None
+        if backend == "inductor":
+            on_gpu = self.players[0].parameters[0].device.type == "cuda"
+            options = {"fallback_random": True, "triton.cudagraphs": on_gpu}
+        whole = torch.compile(self.losses, fullgraph=True, dynamic=False, backend=backend, options=options)
+
+        def losses(batch: Batch, manner: Manner) -> list[Judged]:
+            # every player goes back through the graph: it must not give its memory away to the first
+            with config.patch(donated_buffer=False):
+                return whole(batch, manner)
+
+        self._compiled = size, losses
+
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
         awake = [player for player in self.players if player.ready()]
         for batch, share in zip(batches, _shares(batches), strict=True):
-            trace = self.trace(batch, manner)
+            trace = self.look(batch, manner)
             for group in self._groups:
                 keep = group is not self._groups[-1]
                 moving = [player for player in group if player in awake]
                 _add(totals, self._judge(group, moving, trace, share, keep))
             del trace  # its tensors go back before the next piece, or the optimiser, asks for memory
+        totals = self.agree(awake, totals, manner)
         for player in awake:
             player.move(manner.clip, totals)
         return totals
@@ -327,6 +456,7 @@ class Alternating(Procedure):
                     else:
                         trace = kept
                     _add(values, self._judge([player], [player] if moves else [], trace, share, False))
+                values = self.agree([player], values, manner)
                 if moves:
                     player.move(manner.clip, totals | values)
                 # what terms share of a trace does not outlive a move
@@ -336,4 +466,5 @@ class Alternating(Procedure):
 
 
 def _renewed(trace: Trace) -> Trace:
-    return replace(trace, branches={name: _renewed(branch) for name, branch in trace.branches.items()})
+    branches = {name: _renewed(branch) for name, branch in trace.branches.items()}
+    return replace(trace, branches=branches, whole=None if trace.whole is None else _renewed(trace.whole))

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from vaekit.data.arrays import ArrayData
 from vaekit.data.spec import Spec
 from vaekit.distributions import DiagonalNormal, PointMass, StandardNormal
 from vaekit.errors import UnsupportedError
@@ -214,8 +215,6 @@ def test_discrepancy_moves_the_encoder_alone():
     ],
 )
 def test_evidence_is_refused_where_there_is_none(arguments, evidence):
-    from vaekit.data.arrays import ArrayData
-
     torch.manual_seed(0)
     model = wae_mmd(SPEC, latents=3, hidden=(8,), **arguments).model
     data = ArrayData(SPEC, batch_for(SPEC, 6)["x"])

@@ -22,6 +22,12 @@ SPECS = [
     Spec("levels", (7,), "unit", 40, levels=5),
     Spec("bits with a condition", (7,), "binary", 40, **CONDITION),
     Spec("levels with a condition", (7,), "unit", 40, levels=5, **CONDITION),
+    Spec("levels with some labels", (7,), "unit", 40, levels=5, classes=3, labelled=9),
+]
+
+PICTURES = [
+    Spec("pictures", (1, 8, 8), "unit", 40),
+    Spec("codes of codes", (2, 3), "categorical", 40, levels=5, context=(2, 2)),
 ]
 
 
@@ -37,6 +43,12 @@ def small(recipe) -> dict[str, object]:
         sizes["latents"] = (3, 2) if isinstance(parameters["latents"].default, tuple) else 3
     if "hidden" in parameters:
         sizes["hidden"] = (8,)
+    if "codes" in parameters:
+        sizes |= {"codes": 6, "dims": 3}
+    if recipe.__name__ == "vq_vae2":
+        sizes["hidden"] = (4, 6)
+    if recipe.__name__ == "code_prior":
+        sizes |= {"width": 8, "blocks": 2, "attention": 1, "heads": 2}
     for name in ("critic", "regressors"):
         if name in parameters:
             sizes[name] = (8,)
@@ -58,6 +70,8 @@ def test_recipe_keeps_the_contract(name):
     missing = set(list(inspect.signature(recipe).parameters)[1:])
     taken = []
     for spec in SPECS:
+        if spec.labelled is not None and taken:
+            continue  # the recipe has no use for labels
         try:
             recipe(spec, **small(recipe))
         except UnsupportedError:
@@ -67,6 +81,13 @@ def test_recipe_keeps_the_contract(name):
         knobs = missing | ({"likelihood"} & set(inspect.signature(recipe).parameters))
         given = ALTERNATIVES.get(name)
         missing -= check_recipe(recipe, spec, small(recipe), given, knobs)
+    if missing or not taken:  # what only pictures or classes have
+        for spec in PICTURES:
+            try:
+                missing -= check_recipe(recipe, spec, small(recipe), knobs=missing)
+            except UnsupportedError:
+                continue
+            taken.append(spec)
     assert taken, f"{name} takes none of the kinds of data"
     for choice in choices(recipe):  # what matters only beside another choice, and is refused without it
         if missing:
@@ -94,7 +115,7 @@ VARIANTS = [
     ("flow_density", {"flow": "realnvp"}),
     ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
-    ("adversarial_autoencoder", {"posterior": "gaussian", "prior": "mixture"}),
+    ("adversarial_autoencoder", {"encoder": "gaussian", "prior": "mixture"}),
     ("structured_vae", {"order": "joint", "start": 0, "neighbourhood": 1}),
 ]
 

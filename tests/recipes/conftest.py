@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "beta_tcvae": {"latents": 3, "hidden": (8,)},
     "beta_vae": {"latents": 3, "hidden": (8,)},
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
+    "code_prior": {"width": 8, "blocks": 2, "attention": 1, "heads": 2},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
     "cvae_gan": {"latents": 3, "hidden": (8, 7), "means": 0.1, "centres": 0.2},
     "dip_vae": {"latents": 3, "hidden": (8,)},
@@ -32,11 +33,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "factor_vae": {"latents": 3, "hidden": (8,), "critic": (6, 5)},
     "flow_density": {"transforms": 2, "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
+    "gumbel_vae": {"latents": 3, "classes": 4, "hidden": (8,)},
     "hvae": {"components": 5, "warmup": 10, "latents": (3, 2), "hidden": (8,)},
     "info_vae": {"alpha": 0.5, "lambda_mmd": 20.0, "latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
     "ladder_vae": {"latents": (3, 2), "hidden": (8, 7), "warmup": 10},
     "latent_vae": {"latents": 3, "hidden": (8,)},
+    "m1_m2": {"latents": 3, "second_latents": 2, "hidden": (8,), "second_hidden": (7,), "second_epochs": 2},
+    "m2": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "nash_ae": {"latents": 3, "hidden": (8,), "regressors": (6,)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
@@ -47,6 +51,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "vae": {"latents": 3, "hidden": (8,)},
     "vae_gan": {"latents": 3, "hidden": (8, 7), "gamma": 0.1},
     "vamp_vae": {"components": 5, "warmup": 10, "latents": 3, "hidden": (8,)},
+    "vq_vae": {"codes": 8, "dims": 3, "hidden": (8,)},
+    "vq_vae2": {"codes": 8, "dims": 3, "hidden": (4, 6)},
     "wae_mmd": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
@@ -56,6 +62,8 @@ FITTING: dict[str, dict[str, Any]] = {
     "cvae_gan": {"kind": "unit", "context": True, "classes": 3},
     "flow_density": {"kind": "real"},
     "latent_vae": {"kind": "real"},
+    "m1_m2": {"classes": 3, "labelled": 6},
+    "m2": {"classes": 3, "labelled": 6},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
     "structured_vae": {"kind": "unit"},
@@ -128,6 +136,8 @@ def batch_of() -> Callable[..., Batch]:
             batch["y"] = torch.randint(spec.classes, (rows,), generator=generator)
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
+        if spec.labelled is not None:  # every other label is known
+            batch["y"] = torch.where(torch.arange(rows) % 2 == 0, torch.arange(rows) % spec.classes, -1)
         return batch
 
     return make

@@ -16,7 +16,7 @@ from vaekit import recipes
 
 OTHER = {
     "adversarial_autoencoder": {
-        "latents": 4, "posterior": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
+        "latents": 4, "encoder": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
     },
     "annealed_vae": {
@@ -34,6 +34,10 @@ OTHER = {
     "ciwae": {
         "b": 0.4, "samples": 5, "gradient": "dreg", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "code_prior": {
+        "width": 12, "blocks": 3, "reach": 1, "attention": 2, "heads": 4, "dropout": 0.5,
+        "context_levels": {"context_levels": 3, "context": (2, 2)}, "learning_rate": 1e-2,
     },
     "cvae": {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
@@ -60,6 +64,10 @@ OTHER = {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "gumbel_vae": {
+        "latents": 4, "classes": 5, "temperature": 2.0, "lowest": 1.0, "rate": 0.1, "hard": True, "beta": 0.5,
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "hvae": {
         "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0,
         "latents": (3, 3, 2), "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,),
@@ -78,12 +86,21 @@ OTHER = {
         "learning_rate": 1e-2,
     },
     "latent_vae": {"latents": 4, "hidden": (9,), "learning_rate": 1e-2, "halve": 1},
+    "m1_m2": {
+        "latents": 4, "second_latents": 3, "alpha": 0.2, "likelihood": "gaussian",
+        "second_likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "second_hidden": (9,),
+        "second_epochs": 70, "learning_rate": 1e-2, "second_learning_rate": 1e-2,
+    },
+    "m2": {
+        "latents": 4, "alpha": 0.2, "samples": 2, "likelihood": "gaussian", "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2,
+    },
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "nash_ae": {
-        "weight": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
+        "lambda_covariance": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
     },
     "piwae": {
@@ -118,6 +135,15 @@ OTHER = {
         "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0, "latents": 4,
         "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "vq_vae": {
+        "codes": 9, "dims": 4, "positions": 5, "beta": 0.5, "codebook": "gradient", "decay": 0.5,
+        "restart": 0.0, "likelihood": "gaussian", "architecture": "conv", "hidden": (9,),
+        "prior_width": 8, "prior_blocks": 3, "prior_attention": 2, "learning_rate": 1e-2,
+    },
+    "vq_vae2": {
+        "codes": 9, "dims": 4, "beta": 0.5, "decay": 0.5, "restart": 0.0, "likelihood": "gaussian",
+        "hidden": (4, 7), "prior_width": 8, "prior_blocks": 3, "prior_attention": 1, "learning_rate": 1e-2,
+    },
     "wae_mmd": {
         "latents": 4, "lambda_mmd": 30.0, "kernel": "rbf", "scales": (0.5, 2.0), "encoder": "gaussian",
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
@@ -142,10 +168,13 @@ def test_no_dead_knob(name, argument, small, fitting, batch_of):
 
     def outcome(**arguments):
         torch.manual_seed(1)
-        kind = "real" if name in ("flow_density", "latent_vae", "ppca") else "unit"
-        here = replace(fitting(name), kind=kind)
+        kinds = {"code_prior": "binary", **dict.fromkeys(("flow_density", "latent_vae", "ppca"), "real")}
+        here = replace(fitting(name), kind=kinds.get(name, "unit"))
+        here = replace(here, context=arguments.pop("context", here.context))
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)
+        if argument == "context_levels":
+            batch["c"] = (batch["c"] > 0).double()  # classes
         values = []
         for seed in range(3):
             torch.manual_seed(seed)

@@ -1,5 +1,8 @@
 """Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
 
+from vaekit.conditionals.autoregressive import Autoregressive
+from vaekit.conditionals.classes import ClassFrequencies, OneHot
+from vaekit.conditionals.codes import Quantised, UniformCodes
 from vaekit.conditionals.deterministic import Deterministic
 from vaekit.conditionals.flow import Flow
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
@@ -12,6 +15,7 @@ from vaekit.conditionals.likelihoods import (
     Poisson,
 )
 from vaekit.conditionals.linear import LinearPosterior
+from vaekit.conditionals.one_hot import GumbelSoftmax, UniformOneHot
 from vaekit.conditionals.precision import PrecisionWeighted
 from vaekit.conditionals.priors import (
     GaussianMixture,
@@ -25,9 +29,11 @@ from vaekit.conditionals.vamp import VampPrior
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
 __all__ = [
+    "Autoregressive",
     "Bernoulli",
     "Categorical",
     "CholeskyGaussian",
+    "ClassFrequencies",
     "ContinuousBernoulli",
     "Deterministic",
     "DiscretisedLogistic",
@@ -36,18 +42,23 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "GaussianRing",
+    "GumbelSoftmax",
     "Laplace",
     "LearnedGaussian",
     "LinearPosterior",
     "LowRankGaussian",
+    "OneHot",
     "OptimalGaussian",
     "PixelGaussian",
     "Poisson",
     "PrecisionWeighted",
+    "Quantised",
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
     "StructuredGaussian",
+    "UniformCodes",
+    "UniformOneHot",
     "UnitCube",
     "VampPrior",
 ]

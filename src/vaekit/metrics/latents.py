@@ -94,6 +94,9 @@ def latent_use(
         seed: of the subset and of the randomness in the data.
         limit: use a random subset of this size.
 
+    Raises:
+        UnsupportedError: if there are no latents, or they are code numbers.
+
     References:
         Importance Weighted Autoencoders. Burda, Grosse, Salakhutdinov, 2016, arXiv 1509.00519, section 5.
     """
@@ -103,10 +106,17 @@ def latent_use(
     with evaluating(model, seed):
         for batch, _ in loaded(data, model, seed=seed, limit=limit, size=LOAD):
             for name, mean in model.encode(batch).items():
+                if not mean.is_floating_point():
+                    raise UnsupportedError(
+                        f"latent {name!r} is encoded as code numbers, whose variance says nothing: see "
+                        "`code_use` for how many of its codes are used"
+                    )
                 means[name].append(mean.flatten(1).double().cpu())
-            latents = model(batch).latents
-            for name, latent in latents.items():
+            trace = model(batch)
+            for name, latent in trace.latents.items():
                 found = _rate_per_dimension(latent) if latent.closed else None
+                if found is not None and trace.weights is not None:
+                    found = (trace.weights.unsqueeze(-1) * found.flatten(2)).sum(0)  # expected over labels
                 collected = rates[name]
                 if found is None or collected is None:
                     rates[name] = None
@@ -176,6 +186,11 @@ def mutual_information(model: Model, data: Data, *, n: int = 2000, seed: int = 0
     with evaluating(model, seed):
         for batch, _ in loaded(data, model, seed=seed, limit=n, size=_BLOCK):
             trace = model(batch)
+            if trace.axes != ("batch",):
+                raise UnsupportedError(
+                    f"the trace has the axes {trace.axes}; mutual information is estimated from one draw for "
+                    "every datum, and the posterior of a latent beside a label is a mixture over labels"
+                )
             if "c" in batch and any(latent.p.batch_shape for latent in trace.latents.values()):
                 raise UnsupportedError(
                     "the prior depends on the condition, so that q(z) has no prior to be compared with: "

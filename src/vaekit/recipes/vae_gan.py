@@ -9,9 +9,11 @@ Dis_l is layer l of the discriminator, frozen for L_feat; Enc sees nothing of V.
 one point, on one trace, and x, xt, x_p are one batch to the discriminator's normalisation. The decoder ends
 in a point: there is no likelihood of x, and what asks for one is refused.
 
+Binary pixels tell data from a decoder's points at once: take grey levels (data option binarise="none").
+
 Differences from the paper: it prints V with the sign of a cost in the decoder's line; gamma is not given
-there (the authors' code has 1e-6 for faces, 5e-5 else); decoders of data in [0, 1] end in
-a sigmoid, not tanh. `margin`, `imitations` and the equilibrium of 0.68 are those of the code
+there (the authors' code has 1e-6 for faces, 5e-5 else); decoders of data in [0, 1] end in a sigmoid, not
+tanh. `margin`, `imitations` and the equilibrium of 0.68 are those of the code
 (andersbll/autoencoding_beyond_pixels), which also balances real and imitated data; `loss` is an addition.
 
 A. B. L. Larsen, S. K. Sonderby, H. Larochelle, O. Winther, Autoencoding beyond pixels using a learned

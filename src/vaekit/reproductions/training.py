@@ -13,13 +13,13 @@ import torch
 from vaekit.data.batch import Splits
 from vaekit.models import Model
 from vaekit.reproductions.outcome import Figure, Say
-from vaekit.runs import build_system, find_recipe
+from vaekit.runs import Recipe, build_system, find_recipe
 from vaekit.system import System
 from vaekit.trainer import Fit, Show, Training
 
 
 def fit(
-    recipe: str,
+    recipe: str | Recipe,
     splits: Splits,
     *,
     seed: int,
@@ -32,7 +32,7 @@ def fit(
     """A trained model, in eval mode.
 
     Args:
-        recipe: its name.
+        recipe: its name, or a recipe that is none of vaekit's own.
         splits: the data.
         seed: of initial weights, order and noise.
         steps: training steps.
@@ -44,13 +44,14 @@ def fit(
     started = time.monotonic()
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(seed)
-    system = build_system(find_recipe(recipe), splits.spec, arguments, place)
+    build = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    system = build_system(build, splits.spec, arguments, place)
     loop = fit_system(system, splits, seed=seed, steps=steps, batch_size=batch_size)
     words = ", ".join(f"{name}={value}" for name, value in arguments.items())
     first = f"valid/{system.procedure.players[0].name}/loss"
     held_out = loop.rows[-1].get("valid/loss", loop.rows[-1].get(first, math.nan))
     say(
-        f"{recipe}({words}) seed {seed}: {loop.at.step} steps in {time.monotonic() - started:.0f} s, "
+        f"{build.__name__}({words}) seed {seed}: {loop.at.step} steps in {time.monotonic() - started:.0f} s, "
         f"held-out loss {held_out:.3f}"
     )
     return system.model

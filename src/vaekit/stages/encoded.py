@@ -58,6 +58,7 @@ class Encoded:
             levels=levels,
             classes=of.classes,
             class_names=of.class_names,
+            labelled=of.labelled,
             context=tuple(one["c"].shape[1:]) if "c" in one else None,
             note=f"draws of q({self.latent}|x)" if levels is None else f"codes {self.latent} of x",
         )
@@ -116,5 +117,5 @@ def levels_of(model: Model, latent: str) -> int | None:
         posterior = model.get_submodule(f"posteriors.{model.names.index(latent)}")
     except AttributeError:
         return None
-    found = getattr(posterior, "codes", None)
+    found = getattr(posterior, "codes", None)  # of `conditionals.Quantised` and `GumbelSoftmax`
     return None if found is None else int(found)

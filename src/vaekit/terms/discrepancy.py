@@ -92,7 +92,8 @@ def similarities(points: Tensor, kernel: Kernel, scales: Sequence[float]) -> Ten
     squares = points.square().sum(-1)
     distances = squares.unsqueeze(-1) + squares.unsqueeze(-2) - 2 * points @ points.mT
     base = distances.clamp(min=0) / (2 * points.shape[-1])  # rounding may leave a distance below zero
-    found = torch.zeros_like(base)
-    for s in scales:
-        found = found + (s / (s + base) if kernel == "imq" else (-base / s).exp())
+    kernels = (s / (s + base) if kernel == "imq" else (-base / s).exp() for s in scales)
+    found = next(kernels)
+    for other in kernels:
+        found = found + other
     return found

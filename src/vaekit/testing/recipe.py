@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.data.spec import Spec
-from vaekit.distributions import PointMass
+from vaekit.distributions import PointMass, Quantised
 from vaekit.errors import UnsupportedError
 from vaekit.procedures import Manner, Player
 from vaekit.schedules import value_of
@@ -175,19 +175,23 @@ class _Case:
         for asked in (system.procedure.samples, 3):
             torch.manual_seed(1)
             trace = system.model(self.batch, asked)
-            axes = ("batch",) if asked is None else ("sample", "batch")
-            lead = (DATA,) if asked is None else (asked, DATA)
+            # an enumerated label is an axis and a latent in one: its values are the classes, not draws
+            label, classes = (("y",), (len(trace.weights),)) if trace.weights is not None else ((), ())
+            axes = (*label, "batch") if asked is None else ("sample", *label, "batch")
+            lead = (*classes, DATA) if asked is None else (asked, *classes, DATA)
             require(
                 trace.axes == axes, f"{self.name} with samples={asked} has axes {trace.axes}; expected {axes}"
             )
             for key, latent in trace.latents.items():
+                if key in axes:
+                    continue
                 shape = tuple(latent.value.shape)
                 require(
                     shape[: len(lead)] == lead,
                     f"asked for samples={asked}, latent {key!r} of {self.name} has shape {shape}; expected "
                     f"{lead}",
                 )
-                if asked is not None and asked > 1 and not isinstance(latent.q, PointMass):
+                if asked is not None and asked > 1 and not isinstance(latent.q, PointMass | Quantised):
                     require(
                         not torch.equal(latent.value[0], latent.value[1]),
                         f"two draws of latent {key!r} of {self.name} are the same",
@@ -241,6 +245,8 @@ class _Case:
                 )
         try:
             rates = -torch.as_tensor(log_ratio(trace)).detach()
+            if trace.weights is not None:
+                rates = (trace.weights * rates).sum(1).detach()
         except UnsupportedError:  # a latent without a density has no rate
             return
         if rates.dim():

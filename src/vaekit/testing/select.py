@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.data.spec import Spec
-from vaekit.distributions import Lean
+from vaekit.distributions import Autoregressive, Lean
 from vaekit.trace import Batch, Trace
 
 
@@ -37,7 +37,12 @@ def select(trace: Trace, axis: str, index: Tensor) -> Trace:
         place = value.dim() - event - behind
         return value.index_select(place, index) if place >= 0 else value
 
+    data = len(trace.batch["x"])
+
     def narrow(distribution: Distribution) -> Distribution:
+        shape = distribution.batch_shape
+        if axis == "batch" and data > 1 and shape and shape[-1] == 1:
+            return distribution  # one for all of the batch
         return _narrow(distribution, distribution.batch_shape, len(distribution.event_shape), behind, index)
 
     latents = {
@@ -50,10 +55,18 @@ def select(trace: Trace, axis: str, index: Tensor) -> Trace:
         name: replace(part, value=pick(part.value, len(part.p.event_shape)), p=narrow(part.p))
         for name, part in trace.observed.items()
     }
+    predicted = {
+        name: replace(part, value=pick(part.value, len(part.p.event_shape)), p=narrow(part.p))
+        for name, part in trace.predicted.items()
+    }
+    weights = None if trace.weights is None else pick(trace.weights, 0)
     whole = axis != "batch"
     batch = {name: value if whole else value.index_select(0, index) for name, value in trace.batch.items()}
     branches = {name: select(branch, axis, index) for name, branch in trace.branches.items()}
-    return replace(trace, batch=batch, latents=latents, observed=observed, branches=branches)
+    return replace(
+        trace, batch=batch, latents=latents, observed=observed, branches=branches, weights=weights,
+        predicted=predicted,
+    )  # fmt: skip
 
 
 def _narrow(
@@ -72,7 +85,13 @@ def _narrow(
                 setattr(narrowed, name, value.index_select(place, index))
         elif isinstance(value, Distribution):
             setattr(narrowed, name, _narrow(value, batch_shape, event, behind, index))
-        elif name == "_batch_shape" and value[:lead] == batch_shape:  # torch's own distributions
+        elif (
+            isinstance(distribution, Autoregressive) and name == "context"
+        ):  # its rows are those of the batch
+            setattr(narrowed, name, tuple(part.index_select(0, index) for part in value))
+        elif (isinstance(distribution, Autoregressive) and name == "lead") or (
+            name == "_batch_shape" and value[:lead] == batch_shape
+        ):
             setattr(narrowed, name, torch.Size((*value[:place], len(index), *value[place + 1 :])))
     if isinstance(narrowed, Lean):
         narrowed.forget()
@@ -102,6 +121,8 @@ def batch_for(spec: Spec, n: int, seed: int = 0, dtype: torch.dtype = torch.floa
     batch = {"x": x}
     if spec.classes is not None:
         batch["y"] = torch.randint(spec.classes, (n,), generator=generator)
+        if spec.labelled is not None:
+            batch["y"][1::2] = -1  # every other label is unknown
     if spec.context is not None:
         batch["c"] = torch.rand((n, *spec.context), generator=generator, dtype=dtype)
     return batch

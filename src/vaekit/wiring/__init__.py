@@ -1,16 +1,20 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
+from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
 from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
+from vaekit.wiring.labels import label_marginal, labels_of
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
     LikelihoodName,
     PosteriorName,
     PriorName,
+    Reconstruction,
     likelihood_for,
     make_likelihood,
     make_posterior,
     make_prior,
     make_rate,
+    make_reconstruction,
 )
 from vaekit.wiring.networks import (
     BURDA,
@@ -38,15 +42,19 @@ __all__ = [
     "BURDA",
     "AggregateName",
     "Arena",
+    "CodeArchitecture",
     "Dense",
     "GameArchitecture",
     "LikelihoodName",
     "PosteriorName",
     "PriorName",
+    "Reconstruction",
     "adam",
     "arena",
     "balance",
     "bound_players",
+    "code_networks",
+    "codebook_terms",
     "conditions",
     "decoder_of",
     "draws",
@@ -55,7 +63,9 @@ __all__ = [
     "gaussian_chain",
     "gaussian_vae",
     "halving",
+    "label_marginal",
     "labelled",
+    "labels_of",
     "large_batch",
     "likelihood_for",
     "make_aggregate",
@@ -63,10 +73,13 @@ __all__ = [
     "make_posterior",
     "make_prior",
     "make_rate",
+    "make_reconstruction",
     "network_from",
     "passes",
+    "prior_stage",
     "rising",
     "rmsprop",
+    "two_level_codes",
     "two_players",
     "unconditional",
 ]

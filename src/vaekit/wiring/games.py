@@ -17,7 +17,7 @@ from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError
 from vaekit.models import Flat
 from vaekit.networks import Architecture
-from vaekit.networks.critics import LARSEN_LAYER, Critic, CriticArchitecture, make_critic
+from vaekit.networks.critics import CONV28_LAYER, LARSEN_LAYER, Critic, CriticArchitecture, make_critic
 from vaekit.networks.larsen import SIZES, LarsenDecoder, LarsenEncoder
 from vaekit.procedures import Guard
 from vaekit.wiring.names import make_posterior, make_prior
@@ -83,9 +83,8 @@ def arena(
     decoder: MakeNetwork
     larsen = convolutions and side in SIZES
     if larsen:
-        above: list[Shape] = [(whole("latents", latents),), *conditions(spec)]
         encoder = partial(LarsenEncoder, [event, *conditions(spec)])
-        decoder = partial(LarsenDecoder, above)
+        decoder = partial(LarsenDecoder, [(whole("latents", latents),), *conditions(spec)])
     else:
         name: Architecture = "conv" if convolutions else "gated" if architecture == "gated" else "mlp"
         encoder = encoder_of(spec, name, hidden)
@@ -96,11 +95,12 @@ def arena(
         Deterministic(decoder, event, bounded=spec.kind != "real"),
     )
     kind: CriticArchitecture = "conv" if convolutions else "mlp"
+    first = 1 if hidden is None else min(1, len(hidden))
     return Arena(
         model,
-        lambda outputs, layer: make_critic(kind, event, outputs, hidden, layer),
-        LARSEN_LAYER if larsen else 2 if convolutions else min(1, len(hidden)) if hidden is not None else 1,
-        5e-5 if larsen else 1.0,
+        critic=lambda outputs, layer: make_critic(kind, event, outputs, hidden, layer),
+        layer=LARSEN_LAYER if larsen else CONV28_LAYER if convolutions else first,
+        gamma=5e-5 if larsen else 1.0,
     )
 
 
