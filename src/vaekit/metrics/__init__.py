@@ -15,7 +15,7 @@ from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
 from vaekit.metrics.matching import PriorMatch, prior_match
 from vaekit.metrics.residuals import neighbour_correlation
-from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
+from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet, sharpness
 
 __all__ = [
     "Ais",
@@ -50,6 +50,7 @@ __all__ = [
     "nll",
     "perplexity",
     "prior_match",
+    "sharpness",
     "sigmoid_schedule",
     "total_correlation",
 ]
