@@ -15,10 +15,11 @@ ROOT = Path(vaekit.__file__).parent
 
 # from the bottom up; a module may import from its own layer's line above, never from below
 LAYERS = [
-    ["errors", "__init__", "checks", "randomness"],
+    ["errors", "__init__", "checks", "randomness", "pooling"],
     ["distributions", "networks"],
     ["conditionals"],
     ["trace", "schedules", "data"],
+    ["parallel"],
     ["models", "terms"],
     ["objective"],
     ["procedures"],
@@ -26,7 +27,7 @@ LAYERS = [
     ["wiring", "checkpoint", "files"],
     ["validation"],
     ["trainer"],
-    ["metrics"],
+    ["metrics", "attributes"],
     ["worlds"],
     ["recipes"],
     ["stages"],
@@ -115,6 +116,7 @@ def test_what_must_not_wait_for_torch(statement):
 
 def test_training_does_not_import_what_it_does_not_need():
     heavy = ("sklearn", "scipy.stats", "matplotlib", "accelerate", "torch._dynamo", "pandas", "zuko")
-    code = f"import sys; import vaekit; vaekit.train; print([m for m in {heavy!r} if m in sys.modules])"
+    used = "import vaekit; vaekit.train; from vaekit.parallel import team_here; team_here()"
+    code = f"import sys; {used}; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -36,8 +36,8 @@ _HOMES = {
     "resume": "vaekit.api",
     "train": "vaekit.api",
 }
-_MODULES = ("conditionals", "data", "distributions", "metrics", "models", "networks", "recipes", "schedules",
-            "stages", "terms", "testing", "worlds")  # fmt: skip
+_MODULES = ("attributes", "conditionals", "data", "distributions", "metrics", "models", "networks", "recipes",
+            "schedules", "stages", "terms", "testing", "worlds")  # fmt: skip
 
 __all__ = [
     "VAE", "Run", "Stage", "System", "UnsupportedError", "UserError", "fit_sampler", "load", "recipe",

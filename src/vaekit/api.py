@@ -13,9 +13,10 @@ import torch
 from vaekit.checkpoint import pack_system
 from vaekit.data.batch import Splits
 from vaekit.errors import ArgumentError, UserError, arguments_of
+from vaekit.parallel import team_here
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
-from vaekit.staged import check_stages, default_epochs, finish
+from vaekit.staged import check_stages, default_epochs, finish, made
 from vaekit.trainer import Fit, Progress, Show, Training
 
 Precision = Literal["float32", "bfloat16"]
@@ -36,6 +37,7 @@ def train(
     clip: float | None = None,
     patience: int | None = None,
     checkpoint_seconds: float = 10.0,
+    compile: bool = False,  # noqa: A002  (torch's own word for it)
     data_options: dict[str, Any] | None = None,
     show: Show | None = None,
     started: Callable[[Run], None] | None = None,
@@ -58,6 +60,7 @@ def train(
         clip: largest gradient norm of each player.
         patience: stop after this many epochs without a better held-out loss.
         checkpoint_seconds: seconds between states from which the run can be resumed.
+        compile: compile the training step. It takes a minute, and pays on a GPU; on a CPU it rarely does.
         data_options: arguments of `vaekit.data.load`, such as {"size": 64}.
         show: called after every step; see `vaekit.trainer.Fit`.
         started: called once, with the run, before the first step.
@@ -74,7 +77,8 @@ def train(
     if not 0 <= seed < 2**63:
         raise ArgumentError(f"`seed` is {seed}; expected 0 .. 2^63 - 1")
     splits, source = _load(data, data_options or {})
-    where = pick_device(device)
+    team = team_here(device)
+    where = pick_device(device) if team is None else team.device
     with own_stream(where, seed):
         system = build_system(build, splits.spec, arguments, where)
         check_stages(system, splits, where)
@@ -84,17 +88,22 @@ def train(
             training = Training(
                 epochs=count if epochs is None else epochs, batch_size=size, steps=steps, seed=seed,
                 precision=precision, accumulate=accumulate, clip=clip, patience=patience,
-                checkpoint_seconds=checkpoint_seconds,
+                checkpoint_seconds=checkpoint_seconds, compile=compile,
             )  # fmt: skip
-        path = _free_place(system.call["recipe"], splits.spec.name) if out is None else Path(out)
-        refuse_occupied(path)
-        fit = Fit(system, splits, training, save=lambda *_: None, show=show)
-        tensors, about = pack_system(system)
-        run = Run.create(
-            path, system=system, recipe=build, splits=splits, data=source, training=training, state=tensors,
-            about={**about, "at": vars(Progress()), "seen": 0},
-        )  # fmt: skip
-        run.update(device=str(where))
+        fit = Fit(system, splits, training, save=lambda *_: None, show=show, team=team)
+
+        def make() -> Run:
+            path = _free_place(system.call["recipe"], splits.spec.name) if out is None else Path(out)
+            refuse_occupied(path)
+            tensors, about = pack_system(system)
+            run = Run.create(
+                path, system=system, recipe=build, splits=splits, data=source, training=training,
+                state=tensors, about={**about, "at": vars(Progress()), "seen": 0},
+            )  # fmt: skip
+            run.update(device=str(where), processes=1 if team is None else team.size)
+            return run
+
+        run = made(team, make, build, splits)
         return finish(run, fit, system, show, started)
 
 
@@ -137,16 +146,18 @@ def resume(
         raise UserError(f"{run.path} is damaged: {error}") from error
     run.refuse_oversize()
     splits = run.data()
-    where = pick_device(device)
+    team = team_here(device)
+    where = pick_device(device) if team is None else team.device
+    run.writes = team is None or team.first
     with own_stream(where, training.seed):
         system = build_system(run.recipe, run.spec, run.record["arguments"], where)
-        fit = Fit(system, splits, training, save=lambda *_: None, show=show)
+        fit = Fit(system, splits, training, save=lambda *_: None, show=show, team=team)
         tensors, about = run.state()
         fit.restore(tensors, about, run.metrics(), run.path)
         if epochs is not None and fit.at.epoch < epochs and fit.at.step != training.steps:
             fit.at.done = False
         run.remove_drafts()
-        run.update(status="running", training=settings)
+        run.update(status="running", training=settings, processes=1 if team is None else team.size)
         return finish(run, fit, system, show, started)
 
 

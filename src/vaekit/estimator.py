@@ -242,6 +242,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
     def _codes(self, rows: Array, seed: int | None) -> dict[str, Tensor]:
         """Latent name -> (rows, *event): posterior means, or draws where there is a seed."""
         model = self._model(rows.dtype)
+        if not model.names:
+            return {}
         with evaluating(model, 0 if seed is None else seed):
             found = [model.encode({"x": x}, sample=seed is not None) for x in self._passes(rows, model)]
         return {name: torch.cat([codes[name] for codes in found]) for name in found[0]}

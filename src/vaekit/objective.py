@@ -7,9 +7,13 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from vaekit.parallel.noise import common_noise
 from vaekit.schedules import Weight, value_of
 from vaekit.terms import Distortion, Rate, Term
 from vaekit.trace import Trace
+
+Terms = Mapping[str, tuple[Weight, Term]]
+"""Name -> (weight, term)."""
 
 
 class Judged(NamedTuple):
@@ -29,7 +33,7 @@ class Objective(nn.Module):
     `after_step` runs once per training step.
     """
 
-    def __init__(self, terms: Mapping[str, tuple[Weight, Term]]) -> None:
+    def __init__(self, terms: Terms) -> None:
         super().__init__()
         if not terms:
             raise ValueError("an objective needs at least one term")
@@ -54,7 +58,11 @@ class Objective(nn.Module):
         total: Tensor | None = None
         values: dict[str, Tensor] = {}
         for name, (weight, term) in self.terms.items():
-            value = term(trace)
+            if getattr(term, "gathers", False) and trace.whole is not None:
+                with common_noise():
+                    value = term(trace.whole)
+            else:
+                value = term(trace)
             mean = value.mean() if value.dim() else value
             values[name] = mean.detach()
             factor = value_of(weight)

@@ -53,11 +53,18 @@ class Run:
         record: the content of run.json.
         recipe: what built the system.
         splits: the data, if they are in memory already.
+        writes: whether this process writes the run; of several that train together, one does.
     """
 
     def __init__(
-        self, path: Path, record: dict[str, Any], recipe: Recipe, splits: Splits | None = None
+        self,
+        path: Path,
+        record: dict[str, Any],
+        recipe: Recipe,
+        splits: Splits | None = None,
+        writes: bool = True,
     ) -> None:
+        self.writes = writes
         self.path = path
         self.record = record
         self.recipe = recipe
@@ -305,24 +312,27 @@ class Run:
 
     def save_state(self, tensors: Tensors, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Write a checkpoint: rows first, so that a state never knows of a row that is not there."""
-        write_lines(self.path / METRICS, rows)
-        write_tensors(self.path / STATE, tensors, about)
+        if self.writes:
+            write_lines(self.path / METRICS, rows)
+            write_tensors(self.path / STATE, tensors, about)
 
     def save_weights(self, model: Model) -> None:
         """Write the weights that are handed out."""
-        write_tensors(self.path / WEIGHTS, model.state_dict())
+        if self.writes:
+            write_tensors(self.path / WEIGHTS, model.state_dict())
         self._model = None
 
     def remove_drafts(self) -> None:
         """Remove what a killed training was about to write."""
-        for draft in self.path.glob(".*.part"):
+        for draft in self.path.glob(".*.part") if self.writes else ():
             with disk_errors(draft, "remove"):
                 draft.unlink(missing_ok=True)
 
     def update(self, **entries: Any) -> None:
         """Set entries of the record."""
         self.record |= entries
-        write_json(self.path / RECORD, self.record)
+        if self.writes:
+            write_json(self.path / RECORD, self.record)
 
 
 def find_recipe(name: str) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -50,6 +51,27 @@ class Linear(Schedule):
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""
         return self.start + (self.end - self.start) * (step / self.steps).clamp(0, 1)
+
+
+class Exponential(Schedule):
+    """max(end, start * exp(-rate * step)): as temperatures fall.
+
+    >>> Exponential(1.0, 0.5, rate=0.5).at(torch.tensor([0.0, 1.0, 9.0])).tolist()
+    [1.0, 0.6065306663513184, 0.5]
+    """
+
+    def __init__(self, start: float, end: float, rate: float) -> None:
+        super().__init__()
+        if not 0 < end <= start or not 0 <= rate < math.inf:
+            raise ValueError(
+                f"got start {start}, end {end} and rate {rate}; expected 0 < end <= start and a rate of 0 or "
+                "more"
+            )
+        self.start, self.end, self.rate = start, end, rate
+
+    def at(self, step: Tensor) -> Tensor:
+        """The value at a step."""
+        return (self.start * torch.exp(-self.rate * step)).clamp_min(self.end)
 
 
 class Cyclical(Schedule):

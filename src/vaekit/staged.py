@@ -17,8 +17,9 @@ from vaekit.data.batch import Splits, mix
 from vaekit.errors import UserError, arguments_of
 from vaekit.files import disk_errors, write_tensors
 from vaekit.models import Model
+from vaekit.parallel import Team
 from vaekit.randomness import own_stream
-from vaekit.runs import SAMPLERS, STAGES, Run, build_system, find_recipe
+from vaekit.runs import SAMPLERS, STAGES, Recipe, Run, build_system, find_recipe
 from vaekit.stages import (
     COMPONENTS,
     Encoded,
@@ -76,6 +77,7 @@ def finish(run: Run, fit: Fit, system: System, show: Show | None, started: Start
             started(run)
         fit.run()
         run.save_weights(system.model)
+        _wait(fit.team)
         run.update(
             status="stages" if system.stages else "finished",
             seconds=round(fit.at.seconds, 3),
@@ -86,7 +88,7 @@ def finish(run: Run, fit: Fit, system: System, show: Show | None, started: Start
             default = default_epochs(system, len(fit.splits.train), training.batch_size)
             settings = replace(training, seed=mix(training.seed, number), patience=None, accumulate=1)
             path, share = run.path / STAGES / stage.name, training.epochs / default
-            _train_stage(run, path, stage, system.model, fit.splits, settings, share, show, started)
+            _train_stage(run, path, stage, system.model, fit.splits, settings, share, show, started, fit.team)
     except KeyboardInterrupt as stop:
         _mark(run, "interrupted")
         raise Stopped(run.path) from stop
@@ -94,6 +96,32 @@ def finish(run: Run, fit: Fit, system: System, show: Show | None, started: Start
         _mark(run, "failed")
         raise
     run.update(status="finished")
+    _wait(fit.team)
+    return run
+
+
+def made(team: Team | None, create: Callable[[], Run], recipe: Recipe, data: Splits) -> Run:
+    """A new run: of several processes the first creates and writes it, and all have it.
+
+    Args:
+        team: the processes that train together, if there are several.
+        create: makes the run.
+        recipe: what builds the system.
+        data: the data of the run.
+    """
+    if team is None:
+        return create()
+    mine: list[Run] = []
+
+    def place() -> Path:
+        mine.append(create())
+        return mine[0].path
+
+    path = team.once(place)
+    if mine:
+        return mine[0]
+    run = Run.open(path, recipe=recipe, data=data)
+    run.writes = False
     return run
 
 
@@ -119,6 +147,8 @@ def _train_stage(
     share: float,
     show: Show | None,
     started: Started | None,
+    team: Team | None = None,
+    epochs: int | None = None,
 ) -> Run:
     """Train a stage in its own directory, or go on with it, unless it is finished.
 
@@ -131,6 +161,8 @@ def _train_stage(
         settings: of the model's training, with the stage's seed.
         share: of the stage's default epochs; what the user's epochs are of the model's default.
         show, started: as for `vaekit.train`.
+        team: the processes that train together, if there are several.
+        epochs: exactly so many, where the user said it of this stage.
     """
     device = next(model.parameters()).device
     codes = encoded_splits(splits, model, stage.latent, stage.given)
@@ -140,25 +172,35 @@ def _train_stage(
     }  # fmt: skip
     build = find_recipe(stage.recipe)
     earlier = Run.open(path, data=codes) if path.exists() else None
-    if earlier is not None and earlier.record["data"] != source:
-        with disk_errors(path, "remove"):  # it was trained on the codes of other weights
-            shutil.rmtree(path)
-        earlier = None
+    _wait(team)  # all have looked before one changes what is there
+    if earlier is not None:
+        earlier.writes = run.writes
+        if earlier.record["data"] != source:
+            if run.writes:
+                with disk_errors(path, "remove"):  # it was trained on the codes of other weights
+                    shutil.rmtree(path)
+            earlier = None
     with own_stream(device, settings.seed):
         system = build_system(build, codes.spec, stage.arguments, device)
         size = system.batch_size if stage.batch_size is None else stage.batch_size
         named = system if stage.epochs is None else replace(system, epochs=stage.epochs)
-        epochs = max(1, round(share * default_epochs(named, len(codes.train), size)))
+        if epochs is None:
+            epochs = max(1, round(share * default_epochs(named, len(codes.train), size)))
         with arguments_of(f"the stage {stage.name!r}"):
             training = replace(settings, epochs=epochs, batch_size=size)
-        fit = Fit(system, codes, training, save=lambda *_: None, show=show)
-        if earlier is None:
+        fit = Fit(system, codes, training, save=lambda *_: None, show=show, team=team)
+
+        def create() -> Run:
             tensors, about = pack_system(system)
-            earlier = Run.create(
+            fresh = Run.create(
                 path, system=system, recipe=build, splits=codes, data=source, training=training,
                 state=tensors, about={**about, "at": vars(Progress()), "seen": 0},
             )  # fmt: skip
-            earlier.update(device=str(device))
+            fresh.update(device=str(device), processes=1 if team is None else team.size)
+            return fresh
+
+        if earlier is None:
+            earlier = made(team, create, build, codes)
         elif earlier.record["status"] == "finished":
             return earlier
         else:
@@ -206,12 +248,12 @@ def fit_sampler(
     latent = only_latent(model)
     path = run.path / SAMPLERS / name
     if name in _TRAINED:
-        stage = Stage(name, _TRAINED[name], arguments or {}, latent, epochs=epochs)
+        stage = Stage(name, _TRAINED[name], arguments or {}, latent)
         training = Training(epochs=1, batch_size=1, seed=seed)
         if path.exists() and Run.open(path, data=splits).record["status"] == "finished":
             with disk_errors(path, "remove"):
                 shutil.rmtree(path)
-        _train_stage(run, path, stage, model, splits, training, 1.0, show, started)
+        _train_stage(run, path, stage, model, splits, training, 1.0, show, started, epochs=epochs)
         return run
     codes = codes_of(Encoded(splits.train, model, latent), limit=_CODES, seed=seed)
     about: dict[str, Any] = {"latent": latent, "shape": codes.shape[1:], "codes": len(codes), "seed": seed}
@@ -223,6 +265,11 @@ def fit_sampler(
         path.parent.mkdir(exist_ok=True)
     write_tensors(path.with_suffix(".safetensors"), made.state_dict(), about)
     return run
+
+
+def _wait(team: Team | None) -> None:
+    if team is not None:
+        team.wait()
 
 
 def _mark(run: Run, status: str) -> None:

@@ -68,12 +68,15 @@ class System:
     call: dict[str, Any] = field(default_factory=dict)
 
     def modules(self) -> dict[str, nn.Module]:
-        """Everything with weights or state, by name: the model, and each player's objective and pace."""
+        """Everything with weights or state, by name: the model, and each player's objective and pace.
+
+        What two players share stands there once, under the name of the first.
+        """
         found: dict[str, nn.Module] = {"model": self.model}
         for player in self.procedure.players:
-            found[f"{player.name}.objective"] = player.objective
-            if player.pace is not None:
-                found[f"{player.name}.pace"] = player.pace
+            for name, module in (("objective", player.objective), ("pace", player.pace)):
+                if module is not None and not any(module is other for other in found.values()):
+                    found[f"{player.name}.{name}"] = module
         return found
 
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from vaekit.checkpoint import Tensors, device_of, pack_system, unpack_system
 from vaekit.data.batch import Data, Splits
 from vaekit.errors import UnsupportedError, UserError
-from vaekit.procedures import Manner
+from vaekit.parallel import Team
+from vaekit.procedures import Manner, Simultaneous
 from vaekit.system import System
 from vaekit.trace import Batch
 from vaekit.validation import validate
@@ -34,6 +36,7 @@ class Training:
         clip: largest gradient norm of each player.
         patience: stop after this many epochs without a better held-out loss.
         checkpoint_seconds: seconds between states from which the run can be resumed.
+        compile: compile the pass and the losses; see `Procedure.compile`.
     """
 
     epochs: int
@@ -45,6 +48,7 @@ class Training:
     clip: float | None = None
     patience: int | None = None
     checkpoint_seconds: float = 10.0
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "steps", "accumulate", "patience"):
@@ -88,14 +92,22 @@ class Fit:
         show: called after every step with where the run is, the number of batches of the epoch, and a
             function that fetches the running means of the named values (fetching waits for the device).
             Where it returns True the run stops with a checkpoint and a `KeyboardInterrupt`.
+        team: the processes that train the system together, if there are several; `save` is called on the
+            first of them, and all stop where `show` returns True on one.
 
     Raises:
-        UnsupportedError: if the system's loss cannot be cut into pieces and `accumulate` asks for it, or the
-            batches are too small for it.
+        UnsupportedError: if the system's loss cannot be cut into pieces, and `accumulate` or several
+            processes ask for it, or the batches are too small for it.
     """
 
     def __init__(
-        self, system: System, splits: Splits, training: Training, save: Save, show: Show | None = None
+        self,
+        system: System,
+        splits: Splits,
+        training: Training,
+        save: Save,
+        show: Show | None = None,
+        team: Team | None = None,
     ) -> None:
         coupled = system.procedure.coupled
         if training.accumulate > 1 and coupled:
@@ -116,8 +128,23 @@ class Fit:
                 "`patience` needs a held-out loss that can be compared over time, and this system has none: "
                 "leave it out, and set the number of epochs"
             )
+        if team is not None:
+            refuse_apart(system, team.size)
+        if training.compile:
+            if team is not None:
+                raise UnsupportedError(
+                    f"`compile` does not go together with several processes yet, and {team.size} were "
+                    "started: leave one of them out"
+                )
+            if not isinstance(system.procedure, Simultaneous):
+                raise UnsupportedError(
+                    "`compile` makes one graph of a pass and all that is judged of it, but the players of "
+                    "this system look one after the other: leave it out"
+                )
+            # the last piece of a batch, and the last batch, may be smaller: they are not compiled
+            system.procedure.compile(math.ceil(training.batch_size / training.accumulate))
         self.system, self.training = system, training
-        self.save, self.show = save, show
+        self.save, self.show, self.team = save, show, team
         self.device = device_of(system)
         self.splits = Splits(
             *(resident(part, self.device) for part in (splits.train, splits.valid, splits.test))
@@ -134,9 +161,10 @@ class Fit:
         """Train from where the run is to its end; the model then has its best weights, in eval mode."""
         training, at = self.training, self.at
         batches = math.ceil(len(self.splits.train) / training.batch_size)
-        manner = Manner(training.clip, self._autocast)
+        manner = Manner(training.clip, self._autocast, self.team)
         started, before = time.monotonic(), at.seconds
         saved = time.monotonic()
+        self._align()
         if not at.step and not self.rows:
             self._checkpoint()
         while not at.done:
@@ -150,8 +178,10 @@ class Fit:
                 at.batch += 1
                 at.step += 1
                 at.seconds = before + time.monotonic() - started
-                if self.show is not None and self.show(at, batches, self._means):
+                if self._stopped(batches):
                     self._checkpoint()
+                    if self.team is not None:
+                        self.team.wait()  # whoever goes on at once finds the checkpoint
                     raise KeyboardInterrupt
                 if at.step == training.steps:
                     break
@@ -166,12 +196,22 @@ class Fit:
         self.system.model.load_state_dict(self.best)
         self.system.model.eval()
 
+    def _stopped(self, batches: int) -> bool:
+        wish = self.show is not None and bool(self.show(self.at, batches, self._means))
+        return wish if self.team is None else self.team.any(wish)
+
+    def _align(self) -> None:
+        """The same weights, states and noise on every process: equal already, but for other hardware."""
+        if self.team is not None:
+            modules = self.system.modules().values()
+            self.team.align([value for module in modules for value in module.state_dict().values()])
+
     def _end_of_epoch(self) -> None:
         training, at = self.training, self.at
         row: dict[str, Any] = {"epoch": at.epoch + 1, "step": at.step, "seconds": round(at.seconds, 3)}
         means = self._means()
         row |= {f"train/{name}": value for name, value in means.items()}
-        held_out = validate(self.system, self.splits.valid, training.batch_size)
+        held_out = validate(self.system, self.splits.valid, training.batch_size, self.team)
         row |= {f"valid/{name}": value for name, value in held_out.items()}
         self.rows.append(row)
         loss = next((held_out[name] for name in _loss_names(self.system) if name in held_out), math.nan)
@@ -187,6 +227,7 @@ class Fit:
         else:
             at.stalled += 1
         self.totals, self.seen = {}, 0
+        self._align()
         at.epoch, at.batch = at.epoch + 1, 0
         stalled = training.patience is not None and at.stalled >= training.patience
         at.done = at.epoch >= training.epochs or at.step == training.steps or stalled
@@ -211,6 +252,8 @@ class Fit:
     # -- going on later ------------------------------------------------------------------------------------
 
     def _checkpoint(self) -> None:
+        if self.team is not None and not self.team.first:
+            return
         tensors, about = pack_system(self.system)
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         tensors |= {f"totals/{name}": value for name, value in self.totals.items()}
@@ -248,6 +291,27 @@ class Fit:
         if self.training.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def refuse_apart(system: System, size: int) -> None:
+    """Refuse to train a system on several processes whose loss is no mean over them.
+
+    Raises:
+        UnsupportedError: naming what couples the data of a batch.
+    """
+    if apart := system.procedure.apart:
+        raise UnsupportedError(
+            f"{size} processes were started, but {', '.join(apart)} "
+            f"{'couples' if len(apart) == 1 else 'couple'} the data of a batch without saying how to gather "
+            "them over processes: train with one process"
+        )
+    for module in system.modules().values():
+        for layer in module.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                raise UnsupportedError(
+                    f"{size} processes were started, but a {type(layer).__name__} would normalise the share "
+                    "of each of them apart: take another normalisation, or train with one process"
+                )
 
 
 def resident(data: Data, device: torch.device) -> Data:

@@ -8,6 +8,7 @@ from vaekit.checkpoint import Tensors, device_of
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
 from vaekit.models import Classifier, without_withheld
+from vaekit.parallel import Part, Team
 from vaekit.procedures import Manner
 from vaekit.randomness import quiet
 from vaekit.system import System
@@ -17,11 +18,12 @@ EVALUATION_SEED = 20_230_817
 """Any fixed number: evaluation is the same every time."""
 
 
-def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
+def validate(system: System, data: Data, batch_size: int, team: Team | None = None) -> dict[str, float]:
     """Means over a held-out set: every player's named values, and the parts of the ELBO where there is one.
 
-    The same every time, and without effect on the training's random stream. Labels that the model infers are
-    withheld from it; of a classifier, "error" is the share of them that it gets wrong.
+    The same every time, and without effect on the training's random stream. Several processes each take their
+    rows of every batch, and know the means of all. Labels that the model infers are withheld from it; of a
+    classifier, "error" is the share of them that it gets wrong.
     """
     procedure, model, device = system.procedure, system.model, device_of(system)
     totals: Tensors = {}
@@ -29,22 +31,28 @@ def validate(system: System, data: Data, batch_size: int) -> dict[str, float]:
     with quiet(model, device, EVALUATION_SEED), torch.no_grad():
         for batch in data.batches(batch_size, seed=EVALUATION_SEED, shuffle=False, device=device):
             size = len(batch["x"])
-            trace = procedure.trace(without_withheld(model, batch), Manner())
+            if isinstance(model, Classifier) and "y" in batch:
+                known = batch["y"] >= 0
+                wrong += (known & (model.classify(batch).argmax(-1) != batch["y"])).sum()
+                labelled += known.sum()
+            batch = without_withheld(model, batch)
+            if team is not None:
+                batch = team.part(batch)
+            trace = procedure.trace(batch, Manner())
             values: Tensors = {}
             for player in procedure.players:
-                judged = player.objective(trace)
+                judged = procedure.judged(player, trace)
                 values |= procedure.labelled(player, {**judged.values, "loss": judged.total})
             try:
                 values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
                 values["elbo"] = -values["distortion"] - values["rate"]
             except UnsupportedError:
                 pass  # no density, no bound: the players' own values are all there is
+            mine = batch.count if isinstance(batch, Part) else size
             for name, value in values.items():
-                totals[name] = totals.get(name, 0) + size * value.double()
+                totals[name] = totals.get(name, 0) + mine * value.double()
             count += size
-            if isinstance(model, Classifier) and "y" in batch:
-                known = batch["y"] >= 0
-                wrong += (known & (model.classify(batch).argmax(-1) != batch["y"])).sum()
-                labelled += known.sum()
+    if team is not None:
+        totals = team.sums(totals)
     found = {name: float(total / count) for name, total in totals.items()}
     return found | ({"error": float(wrong / labelled)} if labelled else {})

@@ -282,6 +282,18 @@ def test_the_estimate_is_shared_by_the_terms_of_a_trace_and_by_no_other():
     assert one(half).posterior.shape == (3,)
 
 
+def test_what_is_shared_without_gradients_is_not_shared_with_them():
+    value, mean, log_std, _ = world()
+    mean.requires_grad_()
+    trace = trace_of(value, mean, log_std)
+    with torch.no_grad():  # as a player who rests is judged
+        without = TotalCorrelation(Aggregate(40))(trace)
+    again = TotalCorrelation(Aggregate(40))(trace)
+    assert torch.equal(without, again)
+    (found,) = torch.autograd.grad(again.sum(), mean)
+    assert found.any()
+
+
 SPEC = Spec("bits", (7,), "binary", 40)
 
 

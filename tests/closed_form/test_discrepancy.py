@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from vaekit.data.arrays import ArrayData
 from vaekit.data.spec import Spec
 from vaekit.distributions import DiagonalNormal, PointMass, StandardNormal
 from vaekit.errors import UnsupportedError
@@ -87,10 +88,10 @@ def test_closed_form_for_gaussians(rows):
 def test_the_term_compares_codes_with_its_prior():
     torch.manual_seed(0)
     shift = torch.tensor([1.0, 0.0])
-    far = [float(MMD("rbf")(trace_of(torch.randn(30, 2) + shift))) for _ in range(300)]
+    far = [float(MMD("rbf", (1.0,))(trace_of(torch.randn(30, 2) + shift))) for _ in range(300)]
     assert sum(far) / 300 == pytest.approx(exact(shift, 2, 1.0), abs=0.015)
     moved = DiagonalNormal(shift, torch.zeros(2))
-    near = [float(MMD("rbf")(trace_of(torch.randn(30, 2) + shift, moved))) for _ in range(300)]
+    near = [float(MMD("rbf", (1.0,))(trace_of(torch.randn(30, 2) + shift, moved))) for _ in range(300)]
     assert sum(near) / 300 == pytest.approx(0, abs=0.008)
 
 
@@ -214,8 +215,6 @@ def test_discrepancy_moves_the_encoder_alone():
     ],
 )
 def test_evidence_is_refused_where_there_is_none(arguments, evidence):
-    from vaekit.data.arrays import ArrayData
-
     torch.manual_seed(0)
     model = wae_mmd(SPEC, latents=3, hidden=(8,), **arguments).model
     data = ArrayData(SPEC, batch_for(SPEC, 6)["x"])

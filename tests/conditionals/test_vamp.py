@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from vaekit import conditionals as c
+from vaekit import wiring
+from vaekit.data.spec import Spec
 from vaekit.distributions import DiagonalNormal, Mixture
 from vaekit.errors import UnsupportedError
 from vaekit.metrics import log_evidence
@@ -124,6 +126,30 @@ def test_draws_come_from_every_component_alike_and_not_from_the_first_ones():
     few = prior().sample(torch.Size((3,))) / 25
     assert not torch.equal(few.round().flatten(), torch.tensor([0.0, 1.0, 2.0]))
     torch.testing.assert_close(draws.mean(0), prior().mean, atol=2.0, rtol=0)
+
+
+def test_a_mixture_draws_its_components_by_their_weights():
+    weights = torch.tensor([0.1, 0.6, 0.3])
+    components = DiagonalNormal(torch.tensor([[-50.0], [0.0], [50.0]]), torch.zeros(3, 1))
+    draws = Mixture(weights.log(), components).sample((5000,))
+    counts = torch.stack([(draws - at).abs().lt(10).sum() for at in (-50, 0, 50)])
+    assert ((counts - 5000 * weights).abs() < 5 * (5000 * weights * (1 - weights)).sqrt()).all()
+    around = draws[draws.abs() < 10]
+    assert abs(around.std() - 1) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("kind", "mean", "std"), [("real", 0.0, 1.0), ("binary", 0.05, 0.01), ("count", 0.05, 0.01)]
+)
+def test_where_pseudo_inputs_start(kind, mean, std):
+    spec = Spec("toy", (50,), kind, 9)
+    prior = wiring.make_aggregate("vamp", spec, gaussian(wide=50), 2)
+    start = prior.pseudo_inputs
+    assert start.shape == (500, 50)
+    assert abs(start.mean() - mean) < 0.03 * std + 1e-4
+    assert abs(start.std() / std - 1) < 0.02
+    moved = wiring.make_aggregate("vamp", spec, gaussian(wide=50), 2, 30, 0.5, 0.0).pseudo_inputs
+    assert torch.equal(moved, torch.full((30, 50), 0.5))
 
 
 # -- the bound --------------------------------------------------------------------------------------------

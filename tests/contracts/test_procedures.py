@@ -12,7 +12,8 @@ from vaekit.networks import MLP
 from vaekit.objective import Objective, elbo
 from vaekit.procedures import Alternating, Manner, Player, Simultaneous
 from vaekit.schedules import Cyclical, Linear, Schedule, Steps
-from vaekit.terms import Capacity, Distortion, Rate
+from vaekit.system import System
+from vaekit.terms import Capacity, Distortion, Rate, once
 from vaekit.trace import Trace
 
 
@@ -199,6 +200,23 @@ def test_a_pass_is_judged_again_where_only_a_critic_has_moved():
     torch.testing.assert_close(made.a.item(), 1.25)
 
 
+def test_what_terms_share_of_a_pass_does_not_outlive_a_move():
+    made, w = Game(), nn.Parameter(torch.tensor(1.0).double())
+
+    class Shared(Weighed):
+        def forward(self, trace):
+            return once(trace, "judgement", super().forward)
+
+    players = [
+        Player("critic", [w], Objective({"value": (1.0, Shared(w, -1.0))}), sgd(0.5), times=2),
+        Player("model", [made.a], Objective({"value": (1.0, Shared(w, -1.0))}), sgd(0.5)),
+    ]
+    Alternating(made, players).step([{"x": torch.ones(3).double()}])
+    assert made.passes == 1
+    torch.testing.assert_close(w.item(), 1.75)
+    torch.testing.assert_close(made.a.item(), 2 + 0.5 * 1.75)
+
+
 def test_a_pass_is_stale_once_the_model_has_moved():
     """a <- 2 - 0.5 = 1.5, then w <- w - 0.5 (w - a) = 1.25."""
     made, w = game(("model", "critic"))
@@ -314,6 +332,73 @@ def test_pace_multiplies_the_learning_rate():
         strict=True,
     ):
         torch.testing.assert_close(new, old - 0.05 * g)
+
+
+class Judge(Objective):
+    """Counts how often it is asked."""
+
+    def __init__(self, terms):
+        super().__init__(terms)
+        self.asked = 0
+
+    def forward(self, trace):
+        self.asked += 1
+        return super().forward(trace)
+
+
+def resting(made, procedure, objective):
+    """The encoder moves in the first step alone, the decoder from the second on."""
+    paces = [Steps([1.0, 0.0], [1]), Steps([0.0, 1.0], [1])]
+    players = [
+        Player("encoder", [made.posteriors], objective, lambda p: torch.optim.Adam(p, 0.1), paces[0]),
+        Player("decoder", [made.likelihood], objective, lambda p: torch.optim.Adam(p, 0.1), paces[1]),
+    ]
+    return procedure(made, players)
+
+
+@pytest.mark.parametrize("procedure", [Simultaneous, Alternating])
+def test_a_player_whose_pace_is_zero_rests(procedure):
+    made = quiet()
+    played = resting(made, procedure, elbo())
+    encoder, decoder = played.players
+    for resting_one, moving in ((decoder, encoder), (encoder, decoder)):
+        before = {id(p): p.detach().clone() for player in played.players for p in player.parameters}
+        moments = str(resting_one.optimizer.state_dict()["state"])
+        values = played.step([{"x": piece} for piece in bits().chunk(2)])
+        assert all(torch.equal(p, before[id(p)]) for p in resting_one.parameters)
+        assert all(p.grad is None for p in resting_one.parameters)
+        assert str(resting_one.optimizer.state_dict()["state"]) == moments  # its optimiser stands still
+        assert all(not torch.equal(p, before[id(p)]) for p in moving.parameters)
+        assert {"encoder/loss", "decoder/loss"} <= set(values)  # the record has no holes
+    torch.testing.assert_close(values["encoder/loss"], values["encoder/distortion"] + values["encoder/rate"])
+
+
+def test_a_shared_objective_is_judged_once_and_moves_all_who_are_awake():
+    terms = {"distortion": (1.0, Distortion()), "rate": (1.0, Rate())}
+    together, alone = quiet(), quiet()
+    shared = Judge(terms)
+    players = [
+        Player(n, [getattr(together, n)], shared, sgd()) for n in ("posteriors", "likelihood", "priors")
+    ]
+    values = Simultaneous(together, players).step([{"x": bits()}])
+    assert shared.asked == 1
+    one = Simultaneous(alone, [Player("vae", [alone], elbo(), sgd())]).step([{"x": bits()}])
+    for key, value in state(alone).items():
+        torch.testing.assert_close(state(together)[key], value)
+    assert all(torch.equal(values[f"{player.name}/{key}"], one[key]) for player in players for key in one)
+    made = quiet()
+    before = state(made)
+    resting(made, Simultaneous, Judge(terms)).step([{"x": bits()}])
+    same = {key.split(".")[0] for key, value in state(made).items() if torch.equal(value, before[key])}
+    assert same == {"likelihood", "priors"}
+
+
+def test_what_players_share_is_saved_once():
+    made, pace = quiet(), Steps([1.0], [])
+    objective = elbo(Linear(0.0, 1.0, 10))
+    players = [Player(n, [getattr(made, n)], objective, sgd(), pace) for n in ("posteriors", "likelihood")]
+    system = System(made, Simultaneous(made, players))
+    assert list(system.modules()) == ["model", "posteriors.objective", "posteriors.pace"]
 
 
 class Counter(nn.Module):

@@ -25,6 +25,15 @@ SPECS = [
     Spec("levels with some labels", (7,), "unit", 40, levels=5, classes=3, labelled=9),
 ]
 
+PICTURES = [
+    Spec("pictures", (1, 8, 8), "unit", 40),
+    Spec("codes of codes", (2, 3), "categorical", 40, levels=5, context=(2, 2)),
+]
+
+
+ALTERNATIVES = {"vae_gan": {"margin": [number / 100 for number in range(1, 30)]}}
+"""Other values of arguments, where those that follow from the annotation say nothing in the first steps."""
+
 
 def small(recipe) -> dict[str, object]:
     """Small sizes, as far as the recipe has these arguments."""
@@ -34,6 +43,12 @@ def small(recipe) -> dict[str, object]:
         sizes["latents"] = (3, 2) if isinstance(parameters["latents"].default, tuple) else 3
     if "hidden" in parameters:
         sizes["hidden"] = (8,)
+    if "codes" in parameters:
+        sizes |= {"codes": 6, "dims": 3}
+    if recipe.__name__ == "vq_vae2":
+        sizes["hidden"] = (4, 6)
+    if recipe.__name__ == "code_prior":
+        sizes |= {"width": 8, "blocks": 2, "attention": 1, "heads": 2}
     for name in ("critic", "regressors"):
         if name in parameters:
             sizes[name] = (8,)
@@ -64,7 +79,15 @@ def test_recipe_keeps_the_contract(name):
         taken.append(spec)
         # choices of likelihoods differ from kind to kind; of the others, one kind is enough
         knobs = missing | ({"likelihood"} & set(inspect.signature(recipe).parameters))
-        missing -= check_recipe(recipe, spec, small(recipe), knobs=knobs)
+        given = ALTERNATIVES.get(name)
+        missing -= check_recipe(recipe, spec, small(recipe), given, knobs)
+    if missing or not taken:  # what only pictures or classes have
+        for spec in PICTURES:
+            try:
+                missing -= check_recipe(recipe, spec, small(recipe), knobs=missing)
+            except UnsupportedError:
+                continue
+            taken.append(spec)
     assert taken, f"{name} takes none of the kinds of data"
     for choice in choices(recipe):  # what matters only beside another choice, and is refused without it
         if missing:
@@ -80,6 +103,7 @@ VARIANTS = [
     ("cvae", {"alpha": 0.5}),
     ("cvae", {"prior": "standard", "samples": 3}),
     ("iwae", {"layers": 2}),
+    ("iwae", {"stages": 2}),
     ("iwae", {"gradient": "dreg"}),
     ("piwae", {"gradient": "stl", "groups": 2}),
     ("vae", {"posterior": "rank_one", "prior": "mixture"}),
@@ -92,6 +116,7 @@ VARIANTS = [
     ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
     ("adversarial_autoencoder", {"posterior": "gaussian", "prior": "mixture"}),
+    ("structured_vae", {"order": "joint", "start": 0, "neighbourhood": 1}),
 ]
 
 

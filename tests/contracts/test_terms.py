@@ -16,6 +16,8 @@ from vaekit.networks import MLP
 from vaekit.terms import (
     MMD,
     Capacity,
+    CodebookLoss,
+    Commitment,
     Deception,
     DensityRatio,
     DimensionWise,
@@ -119,9 +121,13 @@ COUPLED = {
 """Terms that couple the batch through diagonal Gaussian posteriors given x."""
 
 
+CODES = [Commitment(), CodebookLoss(), Distortion(), Rate()]
+
+
 def test_every_term_is_here():
-    elsewhere = {"Classification", "MMD", "On"}  # the first with the model that has labels, the others below
-    found = {type(term).__name__ for term in (*TERMS.values(), *COUPLED.values())} | elsewhere
+    found = {type(term).__name__ for term in (*TERMS.values(), *COUPLED.values(), *CODES)} | {"On", "MMD"}
+    found |= {"PrecisionPrior"}  # of one likelihood alone: tests/closed_form/test_structured_residuals.py
+    found |= {"Classification"}  # of models with labels alone: tests/models/test_labels.py
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
     assert public == found
 
@@ -138,6 +144,15 @@ def test_term(model, term):
 @pytest.mark.parametrize("model", MODELS)
 def test_term_without_sample_axis(model, term):
     check_term(TERMS[term], trace_of(model, samples=None))
+
+
+@pytest.mark.parametrize("samples", [None, DRAWS])
+@pytest.mark.parametrize("term", CODES, ids=lambda term: type(term).__name__)
+def test_term_on_codes(term, samples):
+    posterior = c.Quantised(lambda output: MLP([(BITS,)], output, hidden=(6,)), (2, 3), codes=4)
+    likelihood = c.Bernoulli(lambda output: MLP([(2, 3)], output, hidden=(6,)), (BITS,))
+    model = Flat(posterior, c.UniformCodes(posterior), likelihood).double()
+    check_term(term, model({"x": torch.randint(2, (DATA, BITS)).double()}, samples))
 
 
 @pytest.mark.parametrize("samples", [None, DRAWS])

@@ -25,12 +25,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "beta_tcvae": {"latents": 3, "hidden": (8,)},
     "beta_vae": {"latents": 3, "hidden": (8,)},
     "ciwae": {"b": 0.3, "samples": 4, "latents": 3, "hidden": (8, 7)},
+    "code_prior": {"width": 8, "blocks": 2, "attention": 1, "heads": 2},
     "cvae": {"alpha": 0.6, "latents": 3, "hidden": (8,)},
+    "cvae_gan": {"latents": 3, "hidden": (8, 7), "means": 0.1, "centres": 0.2},
     "dip_vae": {"latents": 3, "hidden": (8,)},
     "dlgm": {"latents": (3, 2), "hidden": (8,)},
     "factor_vae": {"latents": 3, "hidden": (8,), "critic": (6, 5)},
     "flow_density": {"transforms": 2, "hidden": (8,)},
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
+    "gumbel_vae": {"latents": 3, "classes": 4, "hidden": (8,)},
     "hvae": {"components": 5, "warmup": 10, "latents": (3, 2), "hidden": (8,)},
     "info_vae": {"alpha": 0.5, "lambda_mmd": 20.0, "latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
@@ -43,22 +46,29 @@ SMALL: dict[str, dict[str, Any]] = {
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
+    "structured_vae": {"latents": 3, "hidden": (8,), "neighbourhood": 3, "start": 1},
     "two_stage_vae": {"latents": 3, "hidden": (8,), "second_hidden": (8,)},
     "vae": {"latents": 3, "hidden": (8,)},
+    "vae_gan": {"latents": 3, "hidden": (8, 7), "gamma": 0.1},
     "vamp_vae": {"components": 5, "warmup": 10, "latents": 3, "hidden": (8,)},
+    "vq_vae": {"codes": 8, "dims": 3, "hidden": (8,)},
+    "vq_vae2": {"codes": 8, "dims": 3, "hidden": (4, 6)},
     "wae_mmd": {"latents": 3, "hidden": (8,)},
 }
 """Arguments that keep a system small; a new recipe needs an entry."""
 
 FITTING: dict[str, dict[str, Any]] = {
     "cvae": {"context": True},
+    "cvae_gan": {"kind": "unit", "context": True, "classes": 3},
     "flow_density": {"kind": "real"},
     "latent_vae": {"kind": "real"},
     "m1_m2": {"classes": 3, "labelled": 6},
     "m2": {"classes": 3, "labelled": 6},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
+    "structured_vae": {"kind": "unit"},
     "two_stage_vae": {"kind": "unit"},
+    "vae_gan": {"kind": "unit"},
 }
 """Arguments of `spec` for recipes that are not tried on binary data without a condition."""
 
@@ -122,11 +132,12 @@ def batch_of() -> Callable[..., Batch]:
         if spec.kind == "binary":
             x = (x > 0.6).to(x.dtype)
         batch = {"x": 3 * x - 1 if spec.kind == "real" else x}
+        if spec.classes is not None:
+            batch["y"] = torch.randint(spec.classes, (rows,), generator=generator)
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
-        if spec.classes is not None:
-            known = torch.arange(rows) % 2 == 0
-            batch["y"] = torch.where(known, torch.arange(rows) % spec.classes, -1)
+        if spec.labelled is not None:
+            batch["y"][1::2] = -1  # every other label is unknown
         return batch
 
     return make
@@ -155,6 +166,7 @@ def gradients() -> Callable[..., dict[str, Tensor]]:
         system = copy.deepcopy(system)
         for player in system.procedure.players:
             player.optimizer = torch.optim.SGD(player.parameters, lr=1.0)
+            player.rates = [1.0]  # what a pace multiplies
         before = {key: value.detach().clone() for key, value in system.model.named_parameters()}
         torch.manual_seed(seed)
         system.procedure.step([batch])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -34,8 +35,16 @@ OTHER = {
         "b": 0.4, "samples": 5, "gradient": "dreg", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "code_prior": {
+        "width": 12, "blocks": 3, "reach": 1, "attention": 2, "heads": 4, "dropout": 0.5,
+        "context_levels": {"context_levels": 3, "context": (2, 2)}, "learning_rate": 1e-2,
+    },
     "cvae": {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "cvae_gan": {
+        "rate": 1.0, "reconstruction": 2.0, "means": 1.0, "centres": 1.0, "momentum": 0.5, "latents": 4,
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "dip_vae": {
@@ -53,6 +62,10 @@ OTHER = {
     "flow_density": {"flow": "nsf", "transforms": 1, "hidden": (9,), "learning_rate": 1e-2},
     "full_covariance_vae": {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "gumbel_vae": {
+        "latents": 4, "classes": 5, "temperature": 2.0, "lowest": 1.0, "rate": 0.1, "hard": True, "beta": 0.5,
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "hvae": {
@@ -99,6 +112,10 @@ OTHER = {
         "variance": "shared", "sigma": {"variance": "fixed", "sigma": 0.3}, "latents": 4,
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "structured_vae": {
+        "latents": 4, "neighbourhood": 5, "order": "joint", "start": 2, "ceiling": 1.0, "prior": (2.0, 0.1),
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "two_stage_vae": {
         "latents": 4, "architecture": "gated", "hidden": (9,), "activation": "tanh", "second_hidden": (9,),
         "second_epochs": 70,
@@ -110,9 +127,22 @@ OTHER = {
         "architecture": "gated", "hidden": (9,), "activation": "tanh",
         "learning_rate": 1e-2,
     },
+    "vae_gan": {
+        "gamma": 3.0, "layer": 0, "loss": "non_saturating", "imitations": "drawn", "margin": 0.06,
+        "latents": 4, "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
     "vamp_vae": {
         "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0, "latents": 4,
         "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "vq_vae": {
+        "codes": 9, "dims": 4, "positions": 5, "beta": 0.5, "codebook": "gradient", "decay": 0.5,
+        "restart": 0.0, "likelihood": "gaussian", "architecture": "conv", "hidden": (9,),
+        "prior_width": 8, "prior_blocks": 3, "prior_attention": 2, "learning_rate": 1e-2,
+    },
+    "vq_vae2": {
+        "codes": 9, "dims": 4, "beta": 0.5, "decay": 0.5, "restart": 0.0, "likelihood": "gaussian",
+        "hidden": (4, 7), "prior_width": 8, "prior_blocks": 3, "prior_attention": 1, "learning_rate": 1e-2,
     },
     "wae_mmd": {
         "latents": 4, "lambda_mmd": 30.0, "kernel": "rbf", "scales": (0.5, 2.0), "encoder": "gaussian",
@@ -133,15 +163,18 @@ def test_the_table_names_every_argument(name):
 
 
 @pytest.mark.parametrize(("name", "argument"), CASES)
-def test_no_dead_knob(name, argument, small, spec, batch_of, fits):
+def test_no_dead_knob(name, argument, small, fitting, batch_of):
     """Two steps and a judgement differ when one argument does."""
 
     def outcome(**arguments):
         torch.manual_seed(1)
-        kind = "real" if name in ("flow_density", "latent_vae", "ppca") else "unit"
-        here = spec(**fits.get(name, {}) | {"kind": kind})
+        kinds = {"code_prior": "binary", **dict.fromkeys(("flow_density", "latent_vae", "ppca"), "real")}
+        here = replace(fitting(name), kind=kinds.get(name, "unit"))
+        here = replace(here, context=arguments.pop("context", here.context))
         system = getattr(recipes, name)(here, **arguments)
         batch = batch_of(here)
+        if argument == "context_levels":
+            batch["c"] = (batch["c"] > 0).double()  # classes
         values = []
         for seed in range(3):
             torch.manual_seed(seed)
@@ -208,10 +241,10 @@ CONVOLUTIONAL = [(n, "conv", (1, 28, 28)) for n, others in OTHER.items() if "arc
     ("recipe", "architecture", "shape"), [*CONVOLUTIONAL, ("vae", "resnet", (3, 32, 32))]
 )
 def test_convolutional_networks_serve_every_recipe_that_offers_them(
-    recipe, architecture, shape, small, spec, batch_of, fits
+    recipe, architecture, shape, small, fitting, batch_of
 ):
     arguments = {key: value for key, value in small[recipe].items() if key != "hidden"}
-    here = spec(**fits.get(recipe, {}) | {"kind": "unit", "shape": shape})
+    here = replace(fitting(recipe), kind="unit", shape=shape)
     system = getattr(recipes, recipe)(here, **arguments, architecture=architecture)
     said = system.procedure.step([batch_of(here, rows=2)])
     assert all(value.isfinite() for value in said.values())

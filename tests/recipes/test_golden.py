@@ -29,13 +29,15 @@ def losses(name, arguments, fitting):
     x = torch.rand(20, *spec.shape)
     x = (x > 0.6).to(x.dtype) if kind == "binary" else x
     c = torch.randn(20, 3)
+    y = torch.arange(20) % 3
+    if spec.labelled is not None:
+        y[1::2] = -1
     found = []
     for step in range(STEPS):
         rows = torch.arange(5 * step, 5 * step + 10) % 20
-        batch = {"x": x[rows], **({"c": c[rows]} if context else {})}
-        if "classes" in fitting:  # every other label is known
-            batch["y"] = torch.where(rows % 2 == 0, rows % fitting["classes"], -1)
-        said = system.procedure.step([batch])
+        given = {"c": c[rows]} if context else {}
+        given |= {"y": y[rows]} if spec.classes else {}
+        said = system.procedure.step([{"x": x[rows], **given}])
         found.append([said[key].item() for key in said if key.endswith("loss")])
     return found
 

@@ -177,6 +177,13 @@ def test_refusals(name, arguments, error, words, spec):
         getattr(recipes, name)(spec(), **arguments)
 
 
+def test_batch_normalisation_couples_the_batch_and_is_named_once(spec):
+    arguments = {"latents": (4, 3), "hidden": (8,), "warmup": 0}
+    assert recipes.ladder_vae(spec(), **arguments).procedure.coupled == []
+    found = recipes.ladder_vae(spec(), **arguments, batch_norm=True).procedure.coupled
+    assert found == ["the model's BatchNorm"]
+
+
 @pytest.mark.parametrize("name", ["hvae", "ladder_vae", "vamp_vae"])
 def test_conditions_have_no_place(name, spec):
     with pytest.raises(UnsupportedError, match="no place"):

@@ -52,6 +52,33 @@ VALUES = [
     ),
     ("beta_vae", {"beta": -1.0}, ValueError, "`beta` is -1.0; expected a finite number at least 0"),
     ("beta_vae", {"beta": NAN}, ValueError, "`beta` is nan"),
+    ("beta_tcvae", {"alpha": -1.0}, ValueError, "`alpha` is -1.0; expected a finite number at least 0"),
+    ("beta_tcvae", {"beta": NAN}, ValueError, "`beta` is nan"),
+    ("beta_tcvae", {"gamma": -0.5}, ValueError, "`gamma` is -0.5"),
+    (
+        "beta_tcvae",
+        {"sampling": "all"},
+        ValueError,
+        "`sampling` is 'all'; expected one of mws, mss, balanced",
+    ),
+    ("beta_tcvae", {"estimator": "stl"}, ValueError, "`estimator` is 'stl'; expected one of sample, closed"),
+    ("dip_vae", {"variant": "iii"}, ValueError, "`variant` is 'iii'; expected one of i, ii"),
+    ("dip_vae", {"lambda_od": -1.0}, ValueError, "`lambda_od` is -1.0; expected a finite number at least 0"),
+    ("dip_vae", {"lambda_d": -1.0}, ValueError, "`lambda_d` is -1.0"),
+    ("info_vae", {"alpha": 1.5}, ValueError, "`alpha` is 1.5; expected a finite number at most 1"),
+    ("info_vae", {"alpha": 0.0, "lambda_mmd": 0.5}, UnsupportedError, "`lambda_mmd` of at least 1"),
+    ("info_vae", {"kernel": "linear"}, ValueError, "`kernel` is 'linear'; expected one of imq, rbf"),
+    ("wae_mmd", {"lambda_mmd": -1.0}, ValueError, "`lambda_mmd` is -1.0"),
+    ("wae_mmd", {"latents": 0}, ValueError, "`latents` is 0; expected at least 1"),
+    ("wae_mmd", {"encoder": "random"}, ValueError, "`encoder` is 'random'; expected one of deterministic"),
+    ("wae_mmd", {"likelihood": "normal"}, ValueError, "`likelihood` is 'normal'; expected one of auto"),
+    ("wae_mmd", {"scales": ()}, ValueError, r"`scales` is \(\); expected one positive number or more"),
+    (
+        "wae_mmd",
+        {"scales": (1.0, -1.0)},
+        ValueError,
+        r"`scales\[1\]` is -1.0; expected a finite number above 0",
+    ),
     ("annealed_vae", {"capacity": -1.0}, ValueError, "`capacity` is -1.0"),
     ("annealed_vae", {"gamma": -1.0}, ValueError, "`gamma` is -1.0"),
     ("annealed_vae", {"ramp": 0}, ValueError, "`ramp` is 0; expected at least 1"),
@@ -224,5 +251,6 @@ def test_dense_is_what_stands_where_nothing_is_said(spec):
 def test_number_of_passes(spec):
     assert wiring.passes(spec(size=100), 64, 7) == 4
     assert wiring.passes(spec(size=100), 64, 1) == 1
+    assert [wiring.large_batch(spec(size=n), 2048) for n in (20, 10_000, 60_000)] == [128, 500, 2048]
     assert wiring.draws(1) is None
     assert wiring.draws(3) == 3

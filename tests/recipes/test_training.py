@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 import torch
 
 from vaekit import recipes
@@ -18,11 +19,15 @@ LARGER = {
     },
     "beta_tcvae": {"latents": 4, "hidden": (64,), "beta": 2.0, "learning_rate": 2e-3},
     "beta_vae": {"latents": 4, "hidden": (64,), "beta": 2.0, "learning_rate": 2e-3},
+    "code_prior": {"width": 16, "blocks": 2, "attention": 1, "learning_rate": 3e-3},
     "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
     "dip_vae": {"latents": 4, "hidden": (64,), "lambda_od": 2.0, "learning_rate": 2e-3},
     "dlgm": {"latents": (4, 3), "hidden": (64,)},
     "factor_vae": {"latents": 4, "hidden": (64,), "critic": (32,), "gamma": 3.0, "learning_rate": 2e-3},
     "flow_density": {"transforms": 2, "hidden": (64,), "learning_rate": 3e-3},
+    "gumbel_vae": {
+        "latents": 4, "hidden": (64,), "temperature": 0.5, "lowest": 0.5, "learning_rate": 5e-3,
+    },
     "hvae": {
         "latents": (4, 3), "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3,
     },
@@ -33,8 +38,11 @@ LARGER = {
     "latent_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "nash_ae": {"latents": 4, "hidden": (64,), "weight": 0.02, "learning_rate": 2e-3},
     "ppca": {"latents": 6, "learning_rate": 3e-2},
+    "structured_vae": {"latents": 4, "hidden": (64,), "start": 100},
     "two_stage_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
     "vamp_vae": {"latents": 4, "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3},
+    "vq_vae": {"codes": 16, "dims": 8, "positions": 4, "hidden": (64,), "learning_rate": 2e-3},
+    "vq_vae2": {"codes": 16, "dims": 8, "hidden": (16, 32), "learning_rate": 3e-3},
 }  # fmt: skip
 COSTS = {
     "wae_mmd": SquaredError(),
@@ -63,12 +71,14 @@ def held_out(system, batch, cost=None):
         value = -(Distortion() if cost is None else cost)(trace).mean().item()
         if cost is None:
             with contextlib.suppress(UnsupportedError):
-                value -= Rate("sample")(trace).mean().item()
+                value -= Rate()(trace).mean().item()
     system.model.train()
     return value
 
 
 def test_two_hundred_steps_raise_the_bound(name, fits):
+    if name in ("cvae_gan", "vae_gan"):
+        pytest.skip("its decoder ends in a point: there is no bound; see test_vae_gan and test_cvae_gan")
     kind = fits.get(name, {}).get("kind", "binary")
     x, c = structured(kind)
     context = (6,) if fits.get(name, {}).get("context") else None

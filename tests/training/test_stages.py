@@ -196,6 +196,8 @@ def test_a_second_stage_can_be_fitted_afterwards(tmp_path):
     model = run.generator("second")
     assert model.generate(6).mean.shape == (6, 5)
     assert not model.training
+    stage = vaekit.Run.open(run.path / "samplers" / "second")
+    assert stage.record["training"]["epochs"] == 1
 
 
 def test_a_damaged_sampler_is_refused(run):

@@ -45,14 +45,15 @@ class Watch:
 
     Args:
         verb: what is being done, for the heading.
+        first: whether this process shows anything; of several that train together, one does.
     """
 
-    def __init__(self, verb: str) -> None:
-        self.verb = verb
+    def __init__(self, verb: str, first: bool = True) -> None:
+        self.verb, self.first = verb, first
         self.epochs = 1
         self.limit: int | None = None
         self.batch_size = 1
-        self.first: int | None = None
+        self.start: int | None = None
         self.clock = 0.0
         self.drawn = 0.0
         self.said = 0
@@ -63,7 +64,10 @@ class Watch:
     def started(self, run: Run) -> None:
         """The heading, once the run directory stands; of every stage anew."""
         self.close()
-        self.first, self.drawn = None, 0.0
+        self.start, self.drawn = None, 0.0
+        self.training = True
+        if not self.first:
+            return
         record, spec = run.record, run.spec
         settings = record["training"]
         self.epochs, self.limit = settings["epochs"], settings["steps"]
@@ -77,7 +81,6 @@ class Watch:
         if spec.note:
             say(wrapped(f"Data: {spec.note}"))
         say(f"Run: {run.path}")
-        self.training = True
         self.clock = time.monotonic()
         if sys.stderr.isatty():
             from rich.console import Console
@@ -89,8 +92,10 @@ class Watch:
     def show(self, at: Progress, batches: int, fetch: Callable[[], dict[str, float]]) -> bool:
         """After every step; True stops the training with a checkpoint."""
         now = time.monotonic()
-        if self.first is None:
-            self.first, self.clock = at.step - 1, now
+        if not self.first:
+            return self.stop is not None
+        if self.start is None:
+            self.start, self.clock = at.step - 1, now
         if self.live is not None:
             if now - self.drawn >= _EVERY:
                 self.live.update(self._picture(at, batches, fetch(), now), refresh=True)
@@ -110,7 +115,7 @@ class Watch:
         from rich.text import Text
 
         last = self.epochs * batches if self.limit is None else min(self.limit, self.epochs * batches)
-        done = at.step - (self.first or 0)
+        done = at.step - (self.start or 0)
         left = (now - self.clock) / done * (last - at.step) if done > 1 else None
         line = Table.grid(padding=(0, 2), expand=True)
         for ratio in (None, 1, None, None):

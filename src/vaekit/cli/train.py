@@ -19,12 +19,13 @@ from vaekit.cli.progress import Watch, say
 from vaekit.cli.summary import figures, next_steps
 from vaekit.cli.words import duration
 from vaekit.errors import UserError
+from vaekit.parallel import rank_here
 from vaekit.runs import Run, find_recipe
 from vaekit.staged import Stopped
 
 _SETTINGS = (
     "out", "seed", "epochs", "steps", "batch_size", "device", "precision", "accumulate", "clip", "patience",
-    "checkpoint_seconds",
+    "checkpoint_seconds", "compile",
 )  # fmt: skip
 _DATA = (
     "size", "channels", "binarise", "context", "limit", "labels", "labelled", "labelled_seed", "kind",
@@ -39,7 +40,7 @@ def train_command(arguments: list[str]) -> int:
     if wanted.recipe != name:  # options stood before the recipe
         wanted = parse(_form(wanted.recipe), arguments, "vaekit train")
     _check_samples(wanted.ending.nll_samples)
-    watch = Watch("Training")
+    watch = Watch("Training", first=rank_here() == 0)
     with watch.signals(), _told_how_to_resume(watch):
         run = api.train(
             wanted.recipe, wanted.data, **vars(wanted.settings), **_changed(wanted.arguments),
@@ -67,14 +68,16 @@ def resume_command(
         nll_samples: importance samples per datum; by default as many as take some seconds, 0 for none.
     """
     _check_samples(nll_samples)
-    watch = Watch("Resuming")
+    watch = Watch("Resuming", first=rank_here() == 0)
     with watch.signals(), _told_how_to_resume(watch):
         done = api.resume(run, epochs=epochs, device=device, show=watch.show, started=watch.started)
     return _close(done, watch, report=report, nll_samples=nll_samples)
 
 
 def _close(run: Run, watch: Watch, *, report: bool, nll_samples: int | None) -> int:
-    """Evaluate, write the report, and say how it went."""
+    """Evaluate, write the report, and say how it went; of several processes, the first does."""
+    if not watch.first:
+        return 0
     best = run.record["best"]
     epochs = len(run.metrics())
     value = "" if best["value"] is None else f"; lowest validation loss {best['value']:.2f}"

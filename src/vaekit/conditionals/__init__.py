@@ -1,8 +1,11 @@
 """Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
 
+from vaekit.conditionals.autoregressive import Autoregressive
+from vaekit.conditionals.codes import Quantised, UniformCodes
 from vaekit.conditionals.deterministic import Deterministic
 from vaekit.conditionals.flow import Flow
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
+from vaekit.conditionals.labels import ClassFrequencies, OneHot
 from vaekit.conditionals.likelihoods import (
     Bernoulli,
     Categorical,
@@ -12,7 +15,7 @@ from vaekit.conditionals.likelihoods import (
     Poisson,
 )
 from vaekit.conditionals.linear import LinearPosterior
-from vaekit.conditionals.one_hot import ClassFrequencies, OneHot
+from vaekit.conditionals.one_hot import GumbelSoftmax, UniformOneHot
 from vaekit.conditionals.precision import PrecisionWeighted
 from vaekit.conditionals.priors import (
     GaussianMixture,
@@ -21,10 +24,12 @@ from vaekit.conditionals.priors import (
     StandardGaussian,
     UnitCube,
 )
+from vaekit.conditionals.structured import StructuredGaussian
 from vaekit.conditionals.vamp import VampPrior
 from vaekit.conditionals.variance import FixedGaussian, OptimalGaussian, PixelGaussian, SharedGaussian
 
 __all__ = [
+    "Autoregressive",
     "Bernoulli",
     "Categorical",
     "CholeskyGaussian",
@@ -37,6 +42,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "GaussianRing",
+    "GumbelSoftmax",
     "Laplace",
     "LearnedGaussian",
     "LinearPosterior",
@@ -46,9 +52,13 @@ __all__ = [
     "PixelGaussian",
     "Poisson",
     "PrecisionWeighted",
+    "Quantised",
     "RankOneGaussian",
     "SharedGaussian",
     "StandardGaussian",
+    "StructuredGaussian",
+    "UniformCodes",
+    "UniformOneHot",
     "UnitCube",
     "VampPrior",
 ]

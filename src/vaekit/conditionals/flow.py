@@ -53,7 +53,7 @@ class Flow(nn.Module):
         self.context = None if context is None else tuple(context)
         whole("transforms", transforms)
         build, place = _families()[flow], torch.get_default_device()
-        # zuko looks at its masks while it builds, which a meta tensor does not allow
+        # zuko reads its masks while it builds them, and a meta tensor cannot be read
         with torch.device("cpu"):
             made = build(
                 prod(self.event),

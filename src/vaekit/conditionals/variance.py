@@ -82,6 +82,7 @@ class OptimalGaussian(nn.Module):
     """
 
     couples_batch = True
+    pools = True
     decay = 0.99
 
     def __init__(self, network: MakeNetwork, event: Shape) -> None:

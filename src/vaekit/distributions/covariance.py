@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from torch import Tensor
 from torch.distributions import register_kl
 
-from vaekit.distributions.lean import SampleShape, Symmetric
+from vaekit.distributions.lean import SampleShape, Symmetric, lazy
 from vaekit.distributions.normal import HALF_LOG_2PI, StandardNormal
 
 
@@ -90,7 +88,7 @@ class LowRankNormal(Symmetric):
         """(*batch, n)."""
         return self.log_diagonal.exp() + self.directions.square().sum(-1)
 
-    @cached_property
+    @lazy
     def _capacitance(self) -> Tensor:
         """Cholesky factor of M = I_r + U^T diag(1/d) U."""
         scaled = self.directions * (-self.log_diagonal).exp().unsqueeze(-1)
@@ -149,12 +147,12 @@ class RankOnePrecisionNormal(Symmetric):
         self.log_precision = log_precision
         self.direction = direction
 
-    @cached_property
+    @lazy
     def _inverse(self) -> Tensor:
         """Diagonal of D^-1, (*batch, n)."""
         return (-self.log_precision).exp()
 
-    @cached_property
+    @lazy
     def _strength(self) -> Tensor:
         """u^T D^-1 u, (*batch, 1)."""
         return (self.direction.square() * self._inverse).sum(-1, keepdim=True)

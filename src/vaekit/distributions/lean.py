@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from functools import partial
+from functools import cached_property, partial
 from types import FunctionType, MethodType
 from typing import Any, TypeVar
 
@@ -16,6 +16,20 @@ from vaekit.errors import UnsupportedError
 
 SampleShape = torch.Size | list[int] | tuple[int, ...]
 D = TypeVar("D", bound=Distribution)
+
+
+T = TypeVar("T")
+
+
+class lazy(cached_property[T]):
+    """A property that is computed once, without the lock of Python 3.11, which a compiler cannot follow."""
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> T:  # type: ignore[override]
+        if instance is None:
+            return self  # type: ignore[return-value]  # asked of the class, it is itself
+        found: T = self.func(instance)
+        instance.__dict__[self.attrname] = found
+        return found
 
 
 def sum_event(values: Tensor, event_dims: int) -> Tensor:

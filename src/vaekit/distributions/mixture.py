@@ -56,8 +56,10 @@ class Mixture(Lean):
 
     def _quadratic(self) -> tuple[Tensor, Tensor]:
         """[-1/2 s^-2, m s^-2], (K, 2n), and ln w - sum_d [1/2 (m/s)^2 + ln s + 1/2 ln 2pi], (K,)."""
+        parts = (self.log_weights, self.components.loc, self.components.log_std)
+        wanted = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
         # what was made without a graph is of no use where there is to be one
-        if self._terms is None or (torch.is_grad_enabled() and not self._terms[0].requires_grad):
+        if self._terms is None or (wanted and not any(term.requires_grad for term in self._terms)):
             mean, log_std = self._wide(self.components.loc), self._wide(self.components.log_std)
             log_std = log_std.expand_as(mean)
             precision = (-2 * log_std).exp()

@@ -2,6 +2,7 @@
 
 from vaekit.metrics.ais import Ais, Bdmc, ais, annealed_weights, bdmc
 from vaekit.metrics.annealing import Annealing, sigmoid_schedule
+from vaekit.metrics.codes import CodeUse, code_use, perplexity
 from vaekit.metrics.dependence import (
     Dependence,
     GaussianTotalCorrelation,
@@ -12,12 +13,14 @@ from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
+from vaekit.metrics.matching import PriorMatch, prior_match
 from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
 
 __all__ = [
     "Ais",
     "Annealing",
     "Bdmc",
+    "CodeUse",
     "Dependence",
     "Distance",
     "Elbo",
@@ -26,11 +29,13 @@ __all__ = [
     "Information",
     "LatentUse",
     "Nll",
+    "PriorMatch",
     "against_floor",
     "ais",
     "annealed_weights",
     "bayes_classes",
     "bdmc",
+    "code_use",
     "elbo",
     "energy_distance",
     "error_rate",
@@ -41,6 +46,8 @@ __all__ = [
     "log_evidence",
     "mutual_information",
     "nll",
+    "perplexity",
+    "prior_match",
     "sigmoid_schedule",
     "total_correlation",
 ]

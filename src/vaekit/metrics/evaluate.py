@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
+from vaekit.metrics.codes import code_use
 from vaekit.metrics.evidence import elbo, nll
 from vaekit.metrics.labels import error_rate
 from vaekit.metrics.latents import latent_use, mutual_information
@@ -73,6 +75,9 @@ def evaluate(
         record["rate_per_dimension"] = use.rates
     except UnsupportedError as error:
         notes["active_units"] = str(error)
+    used = code_use(model, data, seed=seed, limit=limit)
+    if used:
+        record["codes"] = {name: asdict(use) for name, use in used.items()}
     try:
         information = mutual_information(model, data, n=min(pairs, size), seed=seed).to_json()
         record["mutual_information"] = information["mutual_information"]

@@ -234,9 +234,8 @@ def nll(
 ) -> Nll:
     """-log p(x) by importance sampling from the posterior, mean over data of -log 1/K sum_k w_k.
 
-    A model without latents has an exact likelihood: K is 1 then, whatever was asked for.
-
     log w_k = log p(x, z_k) - log q(z_k|x), z_k ~ q(z|x): exactly K draws of every datum, whatever the chunk.
+    Without latents the likelihood is exact, and K is 1, whatever was asked for.
 
     Args:
         model: on any device; its mode and the global random stream are left as they were.

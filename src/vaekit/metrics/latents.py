@@ -94,6 +94,9 @@ def latent_use(
         seed: of the subset and of the randomness in the data.
         limit: use a random subset of this size.
 
+    Raises:
+        UnsupportedError: if there are no latents, or they are code numbers.
+
     References:
         Importance Weighted Autoencoders. Burda, Grosse, Salakhutdinov, 2016, arXiv 1509.00519, section 5.
     """
@@ -103,6 +106,11 @@ def latent_use(
     with evaluating(model, seed):
         for batch, _ in loaded(data, model, seed=seed, limit=limit, size=LOAD):
             for name, mean in model.encode(batch).items():
+                if not mean.is_floating_point():
+                    raise UnsupportedError(
+                        f"latent {name!r} is encoded as code numbers, whose variance says nothing: see "
+                        "`code_use` for how many of its codes are used"
+                    )
                 means[name].append(mean.flatten(1).double().cpu())
             trace = model(batch)
             for name, latent in trace.latents.items():

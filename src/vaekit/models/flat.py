@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaekit.models.draws import context_of, draw, draw_prior, reject_branches
+from vaekit.models.draws import context_of, draw, draw_prior, encoded, placed, reject_branches
 from vaekit.models.model import Model
 from vaekit.trace import Batch, Latent, Observed, Trace
 
@@ -84,30 +84,30 @@ class Flat(Model):
 
     @torch.no_grad()
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
-        """Latent name -> (B, n): the posterior means, or one draw each."""
+        """Latent name -> (B, n): the posterior means, or one draw each; code numbers of discrete latents."""
         arguments = (batch["x"], *context_of(batch))
         found = {}
         for name, posterior in zip(self.names, self.posteriors, strict=True):
             q = posterior(*arguments)
-            found[name] = q.sample() if sample else q.mean
+            found[name] = encoded(q, q.sample() if sample else q.mean)
         return found
 
     def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
         """p(x | latents): latents that are not given stand at the mean of their prior.
 
         Args:
-            values: latent name -> (n, *event).
+            values: latent name -> (n, *event), or code numbers as `encode` gives them.
             context: (n, *context) in a conditional model.
         """
         given = () if context is None else (context,)
         rows = len(next(iter((*values.values(), *given))))
         filled = []
-        for name, prior in zip(self.names, self.priors, strict=True):
+        for name, posterior, prior in zip(self.names, self.posteriors, self.priors, strict=True):
             value = values.get(name)
             if value is None:
-                mean = prior(*given).mean
-                value = mean.expand(rows, *mean.shape[-1:])
-            filled.append(value)
+                p = prior(*given)
+                value = p.mean.expand(rows, *p.event_shape)
+            filled.append(placed(posterior, value))
         return self.likelihood(*filled, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
 
     @torch.no_grad()

@@ -41,11 +41,11 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
-        """Latent name -> (B, n): the posterior means, or one draw each."""
+        """Latent name -> (B, n): the posterior means, or one draw each; int64 code numbers where discrete."""
 
     @abstractmethod
     def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
-        """p(x | latents), values of shape (n, *event); a latent not given stands at its prior's mean."""
+        """p(x | latents), values as `encode` gives them; a latent not given stands at its prior's mean."""
 
     @abstractmethod
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:

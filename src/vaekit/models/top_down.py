@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaekit.models.draws import context_of, draw, draw_prior, reject_branches
+from vaekit.models.draws import context_of, draw, draw_prior, encoded, placed, reject_branches
 from vaekit.models.model import Model
 from vaekit.trace import Batch, Latent, Observed, Trace
 
@@ -118,26 +118,31 @@ class TopDown(Model):
 
     @torch.no_grad()
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
-        """Latent name -> (B, n): means given the means of the levels above, or one ancestral draw."""
+        """Latent name -> (B, n): means given the means of the levels above, or one ancestral draw.
+
+        Discrete latents are given by their code numbers, int64.
+        """
         context = context_of(batch)
         seen = self._seen(batch["x"], context)
         above: tuple[Tensor, ...] = ()
+        found: dict[str, Tensor] = {}
         for level in reversed(range(len(self.names))):
             q = self._infer(level, seen[level], above, context)
             above = (q.sample() if sample else q.mean, *above)
-        return dict(zip(self.names, above, strict=True))
+            found[self.names[level]] = encoded(q, above[0])
+        return {name: found[name] for name in self.names}
 
     def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
         """p(x | latents): a latent that is not given stands at the mean of its prior given those above."""
         given = () if context is None else (context,)
         rows = len(next(iter((*values.values(), *given))))
         above: tuple[Tensor, ...] = ()
-        for name, prior in zip(reversed(self.names), reversed(self.priors), strict=True):
-            value = values.get(name)
+        for level in reversed(range(len(self.names))):
+            value = values.get(self.names[level])
             if value is None:
-                p = prior(*above, *given)
+                p = self.priors[level](*above, *given)
                 value = p.mean.expand(rows, *p.event_shape)
-            above = (value, *above)
+            above = (placed(self.posteriors[level], value), *above)
         return self.likelihood(*above, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
 
     @torch.no_grad()

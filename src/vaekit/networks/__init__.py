@@ -8,6 +8,7 @@ for, which says so (`couples_batch`). Its last layer is its attribute `output_la
 
 from vaekit.networks.batch_norm import BatchNorm
 from vaekit.networks.choose import Architecture, make_decoder, make_encoder, resolve
+from vaekit.networks.codes import CodeDecoder, CodeEncoder, CodeHead, CodePyramid
 from vaekit.networks.conv28 import Conv28Decoder, Conv28Encoder
 from vaekit.networks.conv64 import StudyDecoder, StudyEncoder
 from vaekit.networks.dlgm import DlgmDecoder
@@ -16,6 +17,7 @@ from vaekit.networks.initialise import set_output_bias
 from vaekit.networks.ladder import Downward, Upward
 from vaekit.networks.leave_one_out import LeaveOneOut
 from vaekit.networks.mlp import MLP, Activation, Init
+from vaekit.networks.pixelcnn import CausalAttention, CausalConv2d, PixelCNN
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
 from vaekit.networks.skip import SkipMLP
 
@@ -24,6 +26,12 @@ __all__ = [
     "Activation",
     "Architecture",
     "BatchNorm",
+    "CausalAttention",
+    "CausalConv2d",
+    "CodeDecoder",
+    "CodeEncoder",
+    "CodeHead",
+    "CodePyramid",
     "Conv28Decoder",
     "Conv28Encoder",
     "DlgmDecoder",
@@ -31,6 +39,7 @@ __all__ = [
     "GatedMLP",
     "Init",
     "LeaveOneOut",
+    "PixelCNN",
     "ResidualDecoder",
     "ResidualEncoder",
     "SkipMLP",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -10,17 +10,21 @@ from torch import Tensor, nn
 
 @final
 class BatchNorm(nn.Module):
-    """y = a (x - m) / sqrt(v + 1e-5) + b, every feature by itself.
+    """y = a (x - m) / sqrt(v + 1e-5) + b, every feature, or every channel of images, by itself.
 
-    While training, m and v are mean and variance over all leading axes, which couples the batch; in
-    evaluation they are running averages. A batch of one has no variance and takes the running ones in
-    training too. Of several passes in a step the first one counts.
+    While training, m and v are mean and variance over the batch and all that is not the feature's own, which
+    couples the batch; in evaluation they are running averages (of the unbiased variance, as torch's own layer
+    keeps it). Where a feature has one value only, which has no variance, the running averages are taken in
+    training too. They move after the step, by the mean of its passes.
 
     Shapes:
-        x: (*lead, width); result: the same.
+        x: (*lead, width), or (N, width, height, width) with `images`; result: the same.
 
     Args:
-        width: number of features.
+        width: number of features or channels.
+        images: whether x are images.
+        running: whether there are running averages. A critic, which judges whole batches of data and
+            imitations alone, has none: its batch is always the measure.
 
     References:
         Batch Normalization. S. Ioffe, C. Szegedy, 2015, arXiv 1502.03167.
@@ -29,39 +33,48 @@ class BatchNorm(nn.Module):
     couples_batch = True
     momentum, eps = 0.1, 1e-5
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, images: bool = False, running: bool = True) -> None:
         super().__init__()
+        self.images, self.running = images, running
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("variance", torch.ones(width))
         self.mean: Tensor
         self.variance: Tensor
-        self._last: tuple[Tensor, Tensor] | None = None
+        self.seen: Tensor
+        if running:
+            self.register_buffer("mean", torch.zeros(width))
+            self.register_buffer("variance", torch.ones(width))
+            # sums of mean and variance over the passes of the step, and their number
+            self.register_buffer("seen", torch.zeros(3, width), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (*lead, width)."""
-        if self.training and x.numel() > x.shape[-1]:
-            variance, mean = torch.var_mean(x, tuple(range(x.dim() - 1)), correction=0)
-            if self._last is None:
-                self._last = mean.detach(), variance.detach()
-        else:
-            variance, mean = self.variance, self.mean
-        return (x - mean) * (self.weight * (variance + self.eps).rsqrt()) + self.bias
-
-    def __getstate__(self) -> dict[str, Any]:
-        # a copy has no part in the step that is under way
-        return {**self.__dict__, "_last": None}
+        """Normalise (*lead, width) or (N, width, height, width)."""
+        rows = x if self.images else x.flatten(0, -2)
+        count = rows.numel() // rows.shape[1]
+        if self.running and (not self.training or count <= 1):
+            y = torch.batch_norm(
+                rows, self.weight, self.bias, self.mean, self.variance, False, 0.0, self.eps, False
+            )
+            return y.view_as(x)
+        y, mean, scale = torch.native_batch_norm(
+            rows, self.weight, self.bias, None, None, True, 0.0, self.eps
+        )
+        if self.running:
+            with torch.no_grad():
+                variance = (scale**-2 - self.eps) * (count / (count - 1))
+                self.seen.add_(torch.stack([mean, variance, torch.ones_like(variance)]))
+        return y.view_as(x)
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Move the running averages towards those of the batch just trained on."""
-        if self._last is not None:
-            mean, variance = self._last
-            self.mean.lerp_(mean.to(self.mean.dtype), self.momentum)
-            self.variance.lerp_(variance.to(self.variance.dtype), self.momentum)
-        self._last = None
+        if self.running:
+            mean, variance, passes = self.seen
+            pace = self.momentum * passes.clamp(max=1)
+            self.mean.lerp_(mean / passes.clamp(min=1), pace)
+            self.variance.lerp_(variance / passes.clamp(min=1), pace)
+            self.seen.zero_()
 
     def extra_repr(self) -> str:
-        """The width."""
-        return f"width={len(self.weight)}"
+        """The arguments."""
+        return f"width={len(self.weight)}, images={self.images}, running={self.running}"

@@ -37,6 +37,26 @@ def he_(network: nn.Module) -> None:
 
 
 @torch.no_grad()
+def zero_output_(network: nn.Module) -> None:
+    """Set weights and bias of the last layer to zero: the network then returns zeros until it is trained.
+
+    Args:
+        network: a network of this folder, or one layer.
+
+    Raises:
+        TypeError: the network has no `output_layer`.
+    """
+    layer = getattr(network, "output_layer", network)
+    if not isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        raise TypeError(
+            f"{type(network).__name__} has no last layer to start at zero: `output_layer` is {layer!r}; "
+            "expected a linear or convolutional layer"
+        )
+    for parameter in layer.parameters():
+        parameter.zero_()
+
+
+@torch.no_grad()
 def set_output_bias(network: nn.Module, value: Tensor) -> None:
     """Set the bias of the last layer, so that training starts from a known output such as the data mean.
 

@@ -50,9 +50,9 @@ def hvae(
         spec: the data, without a condition.
         prior: p(zL) of the top level.
         components: K, of vamp and mixture; 500 if nothing is said.
-        pseudo_mean: of the normal distribution that the elements of pseudo-inputs start from; 0.05 if nothing
-            is said.
-        pseudo_std: its standard deviation; 0.01 if nothing is said.
+        pseudo_mean: of the normal distribution that the elements of pseudo-inputs start from; if nothing is
+            said, 0.05, or 0 for real data.
+        pseudo_std: its standard deviation; if nothing is said, 0.01, or 1 for real data.
         warmup: training steps over which the weight of the rate rises from 0 to 1.
         latents: dimensions of the levels, from the data upwards; two or more.
         likelihood: p(x|z); auto goes by the kind of the data.

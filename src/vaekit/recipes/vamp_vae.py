@@ -52,9 +52,9 @@ def vamp_vae(
         spec: the data, without a condition.
         prior: p(z).
         components: K, of vamp and mixture; 500 if nothing is said.
-        pseudo_mean: of the normal distribution that the elements of pseudo-inputs start from; 0.05 if nothing
-            is said, as for MNIST (0.5 for Caltech 101 and Frey Faces).
-        pseudo_std: its standard deviation; 0.01 if nothing is said (0.02 there).
+        pseudo_mean: of the normal distribution that the elements of pseudo-inputs start from; if nothing is
+            said, 0.05 as for MNIST (0.5 for Caltech 101 and Frey Faces), or 0 for real data.
+        pseudo_std: its standard deviation; if nothing is said, 0.01 (0.02 there), or 1 for real data.
         warmup: training steps over which the weight of the rate rises from 0 to 1.
         latents: dimensions of z.
         likelihood: p(x|z); auto goes by the kind of the data.

@@ -30,11 +30,10 @@ from vaekit.procedures import Player, Simultaneous
 from vaekit.schedules import Weight
 from vaekit.system import System, recipe
 from vaekit.terms import MMD, Distortion, SquaredError, Term
-from vaekit.terms.discrepancy import Kernel
+from vaekit.terms.discrepancy import SCALES, Kernel
 
 Encoder = Literal["deterministic", "gaussian"]
 Decoder = Literal["point", wiring.LikelihoodName]
-SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 @recipe

@@ -127,7 +127,15 @@ def fallback(rows: Sequence[Mapping[str, Any]], best: int | None) -> tuple[dict[
 def others(evaluation: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Scalars of an evaluation that `lines` does not show: no number that was recorded is lost."""
     known = _SHOWN | {f"{score.name}_se" for score in SCORES} | {"latents", "notes", "of", "split"}
-    return [
+    uses = evaluation.get("codes")
+    codes = [
+        (
+            f"perplexity of the codes of {name}",
+            f"{plain(use['perplexity'])} of {plain(use['codes'])}; {plain(use['used'])} occur",
+        )
+        for name, use in (uses.items() if isinstance(uses, Mapping) else ())
+    ]
+    return codes + [
         (name.replace("_", " "), plain(value))
         for name, value in evaluation.items()
         if name not in known and isinstance(value, str | int | float | bool)

@@ -13,12 +13,12 @@ import torch
 from vaekit.data.batch import Splits
 from vaekit.models import Model
 from vaekit.reproductions.outcome import Figure, Say
-from vaekit.runs import build_system, find_recipe
+from vaekit.runs import Recipe, build_system, find_recipe
 from vaekit.trainer import Fit, Training
 
 
 def fit(
-    recipe: str,
+    recipe: str | Recipe,
     splits: Splits,
     *,
     seed: int,
@@ -31,7 +31,7 @@ def fit(
     """A trained model, in eval mode.
 
     Args:
-        recipe: its name.
+        recipe: its name, or a recipe that is none of vaekit's own.
         splits: the data.
         seed: of initial weights, order and noise.
         steps: training steps.
@@ -43,7 +43,8 @@ def fit(
     started = time.monotonic()
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(seed)
-    system = build_system(find_recipe(recipe), splits.spec, arguments, place)
+    build = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    system = build_system(build, splits.spec, arguments, place)
     epochs = math.ceil(steps * batch_size / len(splits.train))
     training = Training(
         epochs=epochs, batch_size=batch_size, steps=steps, seed=seed, checkpoint_seconds=math.inf
@@ -51,9 +52,10 @@ def fit(
     loop = Fit(system, splits, training, save=lambda *_: None)
     loop.run()
     words = ", ".join(f"{name}={value}" for name, value in arguments.items())
-    held_out = loop.rows[-1].get("valid/loss", math.nan)
+    first = f"valid/{system.procedure.players[0].name}/loss"
+    held_out = loop.rows[-1].get("valid/loss", loop.rows[-1].get(first, math.nan))
     say(
-        f"{recipe}({words}) seed {seed}: {loop.at.step} steps in {time.monotonic() - started:.0f} s, "
+        f"{build.__name__}({words}) seed {seed}: {loop.at.step} steps in {time.monotonic() - started:.0f} s, "
         f"held-out loss {held_out:.3f}"
     )
     return system.model

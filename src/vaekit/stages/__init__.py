@@ -1,7 +1,9 @@
 """Stages and samplers: what is trained or fitted on the latents of a trained model."""
 
+from vaekit.stages.bound import CodeBound, code_bound
 from vaekit.stages.classify import OnLatents
 from vaekit.stages.encoded import Encoded, encoded_splits
+from vaekit.stages.rejection import reject
 from vaekit.stages.samplers import (
     COMPONENTS,
     Composed,
@@ -16,6 +18,7 @@ from vaekit.stages.samplers import (
 
 __all__ = [
     "COMPONENTS",
+    "CodeBound",
     "Composed",
     "Encoded",
     "Hypersphere",
@@ -23,8 +26,10 @@ __all__ = [
     "OnLatents",
     "Sampler",
     "Stages",
+    "code_bound",
     "codes_of",
     "encoded_splits",
     "only_latent",
     "read_sampler",
+    "reject",
 ]

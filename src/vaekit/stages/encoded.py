@@ -117,5 +117,5 @@ def levels_of(model: Model, latent: str) -> int | None:
         posterior = model.get_submodule(f"posteriors.{model.names.index(latent)}")
     except AttributeError:
         return None
-    found = getattr(posterior, "codes", None)
+    found = getattr(posterior, "codes", None)  # of `conditionals.Quantised` and `GumbelSoftmax`
     return None if found is None else int(found)

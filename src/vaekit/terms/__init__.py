@@ -27,12 +27,16 @@ from vaekit.terms.parts import (
     once,
     per_datum,
 )
+from vaekit.terms.precision import PrecisionPrior
 from vaekit.terms.prediction import Predictability, PredictionError
+from vaekit.terms.quantised import CodebookLoss, Commitment
 
 __all__ = [
     "MMD",
     "Capacity",
     "Classification",
+    "CodebookLoss",
+    "Commitment",
     "Deception",
     "DensityRatio",
     "DimensionWise",
@@ -43,6 +47,7 @@ __all__ = [
     "OffDiagonal",
     "On",
     "PermutationTest",
+    "PrecisionPrior",
     "Predictability",
     "PredictionError",
     "Rate",

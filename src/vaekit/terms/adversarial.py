@@ -135,6 +135,7 @@ class PermutationTest(nn.Module):
     """
 
     couples_batch = True
+    gathers = True
 
     def __init__(self, critic: nn.Module, view: View = codes) -> None:
         super().__init__()

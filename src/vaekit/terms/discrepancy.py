@@ -29,6 +29,9 @@ from vaekit.trace import Trace
 
 Kernel = Literal["imq", "rbf"]
 
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""The scales of Tolstikhin et al."""
+
 
 class MMD:
     """Squared maximum mean discrepancy of q(z) and p(z): one value for the batch.
@@ -48,7 +51,7 @@ class MMD:
     couples_batch = True
     gathers = True
 
-    def __init__(self, kernel: Kernel = "imq", scales: Sequence[float] = (1.0,)) -> None:
+    def __init__(self, kernel: Kernel = "imq", scales: Sequence[float] = SCALES) -> None:
         known("kernel", kernel, Kernel)
         if isinstance(scales, int | float | str) or not len(scales):
             raise ValueError(
@@ -89,6 +92,8 @@ def similarities(points: Tensor, kernel: Kernel, scales: Sequence[float]) -> Ten
     squares = points.square().sum(-1)
     distances = squares.unsqueeze(-1) + squares.unsqueeze(-2) - 2 * points @ points.mT
     base = distances.clamp(min=0) / (2 * points.shape[-1])  # rounding may leave a distance below zero
-    if kernel == "imq":
-        return torch.stack([s / (s + base) for s in scales]).sum(0)
-    return torch.stack([(-base / s).exp() for s in scales]).sum(0)
+    kernels = (s / (s + base) if kernel == "imq" else (-base / s).exp() for s in scales)
+    found = next(kernels)
+    for other in kernels:
+        found = found + other
+    return found

@@ -71,6 +71,11 @@ class Capacity(nn.Module):
         self.capacity = capacity
         self.rate = Rate() if rate is None else rate
 
+    @property
+    def gathers(self) -> bool:
+        """Whether it may be given the latents of several processes: the rate looks at nothing else."""
+        return isinstance(self.rate, Rate)
+
     def forward(self, trace: Trace) -> Tensor:
         """()."""
         mean = self.rate(trace).mean()
@@ -94,6 +99,11 @@ class On(nn.Module):
     def couples_batch(self) -> bool:
         """As the term that it wraps."""
         return bool(getattr(self.term, "couples_batch", False))
+
+    @property
+    def gathers(self) -> bool:
+        """As the term that it wraps."""
+        return bool(getattr(self.term, "gathers", False))
 
     def forward(self, trace: Trace) -> Tensor:
         """As the term that it wraps."""

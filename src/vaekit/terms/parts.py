@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
@@ -65,9 +66,11 @@ def once(trace: Trace, key: Hashable, make: Callable[[Trace], T]) -> T:
         key: what it is, with everything that it depends on beside the trace.
         make: works it out.
     """
-    if key not in trace.shared:
-        trace.shared[key] = make(trace)
-    found: T = trace.shared[key]
+    # a player who rests is judged without gradients: what it leaves has no graph for those who move
+    place = key, torch.is_grad_enabled()
+    if place not in trace.shared:
+        trace.shared[place] = make(trace)
+    found: T = trace.shared[place]
     return found
 
 

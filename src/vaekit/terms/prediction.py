@@ -47,6 +47,7 @@ class Predictability:
     """
 
     couples_batch = True
+    gathers = True
 
     def __init__(self, regressors: nn.Module, view: View = codes) -> None:
         self.regressors, self.view = regressors, view

@@ -104,7 +104,10 @@ def others(hint: Any, value: Any) -> list[Any]:
     if hint is float:
         size = value if isinstance(value, float | int) else 0.5
         return _without(value, [0.5 * size, 2 * size, size + 1, 0.5, 0.25, 1.0])
-    if origin is tuple and get_args(hint)[1:] == (...,):
+    if origin is tuple and ... not in get_args(hint):
+        rows = [others(member, None) for member in get_args(hint)]
+        return _without(value, list(zip(*rows, strict=False)))
+    if origin is tuple:
         row = value if isinstance(value, tuple) and value else (5,)
         last = row[-1]
         return _without(value, [(*row[:-1], last + 1), (*row, last)])

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.data.spec import Spec
-from vaekit.distributions import PointMass
+from vaekit.distributions import PointMass, Quantised
 from vaekit.errors import UnsupportedError
-from vaekit.procedures import Manner
+from vaekit.procedures import Manner, Player
 from vaekit.schedules import value_of
 from vaekit.system import System
 from vaekit.terms import Distortion, log_ratio
@@ -27,6 +27,8 @@ from vaekit.testing.words import close, require
 from vaekit.trace import Batch, Trace
 
 DATA = 5
+LATEST = 100_000
+"""Steps within which every player has to move."""
 
 
 def check_recipe(
@@ -110,6 +112,10 @@ class _Case:
         mine = {key: tuple(value.shape) for key, value in system.model.state_dict().items()}
         theirs = {key: tuple(value.shape) for key, value in again.model.state_dict().items()}
         require(mine == theirs, f"the recorded call of {self.name} builds a model of other shapes")
+        with torch.device("meta"):  # as a run is looked at before its weights are read
+            sketch = self.recipe(self.spec, **back).model.state_dict()
+        drawn = {key: tuple(value.shape) for key, value in sketch.items()}
+        require(mine == drawn, f"{self.name} on the device 'meta' has other shapes")
 
     def ownership(self) -> None:
         """Every parameter that can move belongs to a player."""
@@ -132,6 +138,7 @@ class _Case:
             procedure = system.procedure
             player = procedure.players[number]
             own = {id(parameter) for parameter in player.parameters}
+            _wake(system, player)
             procedure.judge(player, self.trace(system), 1.0, False)
             for key, parameter in _parameters(system).items():
                 mine = id(parameter) in own
@@ -154,6 +161,7 @@ class _Case:
                     _hold(other)
             before = {key: parameter.detach().clone() for key, parameter in _parameters(system).items()}
             own = {id(parameter) for parameter in system.procedure.players[number].parameters}
+            _wake(system, system.procedure.players[number])
             system.procedure.step([self.batch])
             for key, parameter in _parameters(system).items():
                 require(
@@ -183,7 +191,7 @@ class _Case:
                     f"asked for samples={asked}, latent {key!r} of {self.name} has shape {shape}; expected "
                     f"{lead}",
                 )
-                if asked is not None and asked > 1 and not isinstance(latent.q, PointMass):
+                if asked is not None and asked > 1 and not isinstance(latent.q, PointMass | Quantised):
                     require(
                         not torch.equal(latent.value[0], latent.value[1]),
                         f"two draws of latent {key!r} of {self.name} are the same",
@@ -340,6 +348,15 @@ def _parameters(system: System) -> dict[str, nn.Parameter]:
         for root, module in system.modules().items()
         for key, parameter in module.named_parameters()
     }
+
+
+def _wake(system: System, player: Player) -> None:
+    """Go to the step in which a player that rests at first begins to move."""
+    for _ in range(LATEST):
+        if player.ready():
+            return
+        system.procedure.after_step()
+    raise AssertionError(f"player {player.name!r} rests for {LATEST} steps: when does it move?")
 
 
 def _hold(player: Any) -> None:

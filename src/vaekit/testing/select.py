@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.data.spec import Spec
-from vaekit.distributions import Lean
+from vaekit.distributions import Autoregressive, Lean
 from vaekit.trace import Batch, Trace
 
 
@@ -85,7 +85,13 @@ def _narrow(
                 setattr(narrowed, name, value.index_select(place, index))
         elif isinstance(value, Distribution):
             setattr(narrowed, name, _narrow(value, batch_shape, event, behind, index))
-        elif name == "_batch_shape" and value[:lead] == batch_shape:  # torch's own distributions
+        elif (
+            isinstance(distribution, Autoregressive) and name == "context"
+        ):  # its rows are those of the batch
+            setattr(narrowed, name, tuple(part.index_select(0, index) for part in value))
+        elif (isinstance(distribution, Autoregressive) and name == "lead") or (
+            name == "_batch_shape" and value[:lead] == batch_shape
+        ):
             setattr(narrowed, name, torch.Size((*value[:place], len(index), *value[place + 1 :])))
     if isinstance(narrowed, Lean):
         narrowed.forget()

@@ -1,5 +1,7 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
+from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
+from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
 from vaekit.wiring.labels import label_marginal, labels_of
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
@@ -21,27 +23,47 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.players import adam, bound_players, draws, halving, passes, rising, two_players
+from vaekit.wiring.players import (
+    adam,
+    bound_players,
+    draws,
+    halving,
+    large_batch,
+    passes,
+    rising,
+    rmsprop,
+    two_players,
+)
 from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
     "BURDA",
     "AggregateName",
+    "Arena",
+    "CodeArchitecture",
     "Dense",
+    "GameArchitecture",
     "LikelihoodName",
     "PosteriorName",
     "PriorName",
     "adam",
+    "arena",
+    "balance",
     "bound_players",
+    "code_networks",
+    "codebook_terms",
     "conditions",
     "decoder_of",
     "draws",
     "encoder_of",
+    "features_of",
     "gaussian_chain",
     "gaussian_vae",
     "halving",
     "label_marginal",
+    "labelled",
     "labels_of",
+    "large_batch",
     "likelihood_for",
     "make_aggregate",
     "make_likelihood",
@@ -50,7 +72,10 @@ __all__ = [
     "make_rate",
     "network_from",
     "passes",
+    "prior_stage",
     "rising",
+    "rmsprop",
+    "two_level_codes",
     "two_players",
     "unconditional",
 ]

@@ -49,16 +49,27 @@ def decoder_of(
     spec: Spec,
     architecture: Architecture,
     hidden: Sequence[int] | None,
-    latents: Sequence[int],
+    latents: Sequence[int | Shape],
     activation: Activation | None = None,
     dense: Dense = RELU,
 ) -> MakeNetwork:
-    """Networks from one or more latent vectors, and the condition where the data has one, to x.
+    """Networks from one or more latents, and the condition where the data has one, to x.
+
+    Args:
+        spec: the data.
+        architecture: which network.
+        hidden: widths of the hidden layers, or None.
+        latents: dimensions of each latent vector, or the event shape of another latent.
+        activation: nonlinearity of the hidden layers, or None.
+        dense: what a fully connected network looks like where `hidden` and `activation` are None.
 
     Raises:
         UnsupportedError: if `hidden` or `activation` is given to an architecture whose layers are fixed.
     """
-    inputs = [*((whole("latents", n),) for n in latents), *conditions(spec)]
+    inputs = [
+        *((whole("latents", n),) if isinstance(n, int) else n for n in latents),
+        *conditions(spec),
+    ]
     layers = _layers(architecture, spec.shape, hidden, activation, dense)
     return lambda output: make_decoder(architecture, inputs, output, *layers)
 

@@ -30,6 +30,12 @@ def adam(learning_rate: float, betas: tuple[float, float] = (0.9, 0.999), eps: f
     return make
 
 
+def rmsprop(learning_rate: float, decay: float = 0.9) -> MakeOptimizer:
+    """RMSProp at a learning rate; `decay` is that of its mean of squares."""
+    number("learning_rate", learning_rate, above=0)
+    return lambda parameters: torch.optim.RMSprop(parameters, lr=learning_rate, alpha=decay)
+
+
 def two_players(
     model: Flat | Chain,
     generator: Objective,
@@ -69,6 +75,11 @@ def bound_players(
 def draws(samples: int) -> int | None:
     """The `samples` of a procedure: one draw needs no sample axis."""
     return None if whole("samples", samples) == 1 else samples
+
+
+def large_batch(spec: Spec, wanted: int, least: int = 128) -> int:
+    """A paper's large batch; of few data a twentieth, so that an epoch is more than a step, or `least`."""
+    return min(wanted, max(least, spec.size // 20))
 
 
 def rising(warmup: int) -> Weight:

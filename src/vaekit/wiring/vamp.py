@@ -17,7 +17,8 @@ AggregateName = Literal["vamp", "mixture", "standard"]
 """vamp: a mixture of posteriors at learned pseudo-inputs. mixture: as many Gaussians, learned freely.
 standard: N(0, I)."""
 
-COMPONENTS, MEAN, STD = 500, 0.05, 0.01
+COMPONENTS = 500
+START, START_REAL = (0.05, 0.01), (0.0, 1.0)
 
 
 def make_aggregate(
@@ -37,9 +38,9 @@ def make_aggregate(
         posterior: q(z|x), which the VampPrior shares.
         latents: dimensions of z.
         components: of vamp and mixture; 500 if nothing is said.
-        mean: of the normal distribution that the elements of the pseudo-inputs start from; 0.05 if nothing
-            is said.
-        std: its standard deviation; 0.01 if nothing is said.
+        mean: of the normal distribution that the elements of the pseudo-inputs start from; if nothing is
+            said, 0.05, or 0 for real data.
+        std: its standard deviation; if nothing is said, 0.01, or 1 for real data.
 
     Raises:
         UnsupportedError: if something is said that this prior has no place for.
@@ -61,8 +62,9 @@ def make_aggregate(
         return c.StandardGaussian(event)
     if name == "mixture":
         return c.GaussianMixture(event, count)
-    centre = number("pseudo_mean", MEAN if mean is None else mean)
-    spread = number("pseudo_std", STD if std is None else std, least=0)
+    usual = START_REAL if spec.kind == "real" else START
+    centre = number("pseudo_mean", usual[0] if mean is None else mean)
+    spread = number("pseudo_std", usual[1] if std is None else std, least=0)
     inputs = centre + spread * torch.randn(count, *spec.shape)
     bounds = bounds_of(spec)
     return c.VampPrior(posterior, inputs if bounds is None else inputs.clamp(*bounds), bounds)
