@@ -45,12 +45,12 @@ AXIS = dict.fromkeys(("rand with samples", "labels", "Normal", "Categorical with
 AXIS["samples and labels"] = 2
 
 
-def parts(draw, size=2, values=ALL, samples=SAMPLES):
+def parts(draw, size=2, values=ALL, samples=SAMPLES, labels=None):
     found = []
     for rank in range(size):
         part = Team(rank, size, torch.device("cpu")).part({"x": values})
         torch.manual_seed(3)
-        with part.noise(samples):
+        with part.noise(samples, labels):
             found.append((draw(part["x"]), part, torch.get_rng_state()))
     return found
 
@@ -61,7 +61,7 @@ def test_parts_are_rows_of_the_whole(name, size):
     draw = DRAWS[name]
     torch.manual_seed(3)
     whole, after = draw(ALL), torch.get_rng_state()
-    found = parts(draw, size)
+    found = parts(draw, size, labels=5 if "labels" in name else None)  # as many as rows of one part
     pieces = [value for value, _, _ in found]
     if name == "samples and data in one axis":
         pieces = [value.unflatten(0, (SAMPLES, -1)) for value in pieces]

@@ -71,14 +71,24 @@ class Rows(TorchFunctionMode):
         start: number of the first datum of this share.
         rows: number of data in it.
         samples: number of draws per datum, if the procedure has a sample axis.
+        labels: number of classes that the model enumerates, if it does.
         rank: number of this process.
         size: number of processes.
     """
 
-    def __init__(self, total: int, start: int, rows: int, samples: int | None, rank: int, size: int) -> None:
+    def __init__(
+        self,
+        total: int,
+        start: int,
+        rows: int,
+        samples: int | None,
+        labels: int | None,
+        rank: int,
+        size: int,
+    ) -> None:
         super().__init__()
         self.total, self.start, self.rows = total, start, rows
-        self.samples, self.rank, self.size = samples, rank, size
+        self.samples, self.labels, self.rank, self.size = samples, labels, rank, size
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -91,12 +101,14 @@ class Rows(TorchFunctionMode):
     def _plan(self, shape: Sequence[int]) -> _Plan:
         asked, n = tuple(shape), self.rows
         place = (self.total, self.start, n)
+        # labels first: there may be as many of them as there are rows
+        for lead in ((self.labels,), (self.samples, self.labels)):
+            if None not in lead and len(asked) > len(lead) + 1 and asked[: len(lead) + 1] == (*lead, n):
+                return _Plan(asked, asked, len(lead), *place)
         if asked and asked[0] == n and not (len(asked) > 2 and asked[1] == n == self.samples):
             return _Plan(asked, asked, 0, *place)
         if len(asked) > 1 and asked[1] == n:
             return _Plan(asked, asked, 1, *place)
-        if len(asked) > 3 and asked[0] == self.samples and asked[2] == n:
-            return _Plan(asked, asked, 2, *place)
         if asked and asked[0] and asked[0] % n == 0:
             return _Plan(asked, (asked[0] // n, n, *asked[1:]), 1, *place)
         return _Plan(asked, (1, *asked), 0, self.size, self.rank, 1)
