@@ -1,16 +1,59 @@
-"""Sums over the processes that share a batch, for what couples its data."""
+"""Sums over the processes that share a batch, for what couples its data.
+
+A module or term that couples the batch and goes through these functions says `pools = True`: its result is
+that of the whole batch on every process. Where one process has the whole batch, they cost nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
-_counting: list[bool] = []  # of the part of a batch that is being worked on, if any: whether its rows count
+
+@dataclass(frozen=True)
+class Place:
+    """The rows of this process in the whole batch.
+
+    Args:
+        start: of the first.
+        rows: number of them.
+        count: number of those that are its own: 0 where a row of another process is borrowed.
+        total: number of data in the whole batch.
+    """
+
+    start: int
+    rows: int
+    count: int
+    total: int
+
+
+_places: list[Place] = []  # of the part of a batch that is being worked on, if it is a part
+
+
+@contextmanager
+def pooling(place: Place) -> Iterator[None]:
+    """Inside, sums are over processes."""
+    _places.append(place)
+    try:
+        yield
+    finally:
+        _places.pop()
+
+
+def is_pooling() -> bool:
+    """Whether this process has a part of the batch only."""
+    return bool(_places)
+
+
+def whole_count(count: int) -> int:
+    """How many values the whole batch has, where the rows of this process have so many."""
+    return count if not _places else count // _places[-1].rows * _places[-1].total
 
 
 class _Sum(torch.autograd.Function):
@@ -35,25 +78,38 @@ def summed(values: Tensor) -> Tensor:
     return total
 
 
-def pooled(sums: Tensor) -> Tensor | None:
-    """The sum over processes of sums over rows, with gradient; None where this process has the whole batch.
-
-    For what couples the batch and says `pools = True`: its result is then of the whole batch everywhere.
-    """
-    if not _counting:
-        return None
-    return summed(sums if _counting[-1] else 0 * sums)
+def pooled(sums: Tensor) -> Tensor:
+    """Sums over the rows of this process -> sums over the whole batch, with gradient."""
+    if not _places:
+        return sums
+    return summed(sums if _places[-1].count else 0 * sums)
 
 
-@contextmanager
-def pooling(counts: bool) -> Iterator[None]:
-    """Inside, `pooled` is over processes.
+def pooled_mean(values: Tensor, dim: int | tuple[int, ...]) -> Tensor:
+    """The mean over axes, the batch among them, of the whole batch, with gradient."""
+    if not _places:
+        return values.mean(dim)
+    sums = values.sum(dim)
+    count = values.numel() / max(1, sums.numel())
+    both = pooled(torch.cat([sums.flatten(), sums.new_tensor([count])]))
+    return (both[:-1] / both[-1]).view_as(sums)
+
+
+@torch.no_grad()
+def chosen(rows: Tensor, count: int) -> Tensor:
+    """Some rows of the whole batch, drawn uniformly with replacement: each process has its own and zeros.
+
+    So their sum over processes is what one process would have drawn.
 
     Args:
-        counts: whether the rows of this process are its own, and not borrowed.
+        rows: (B times anything, ...), the batch first.
+        count: number of draws.
     """
-    _counting.append(counts)
-    try:
-        yield
-    finally:
-        _counting.pop()
+    if not _places:
+        return rows[torch.randint(len(rows), (count,), device=rows.device)]
+    place, each = _places[-1], len(rows) // _places[-1].rows
+    with torch._C.DisableTorchFunction():  # the same draw on every process
+        drawn = torch.randint(place.total * each, (count,), device=rows.device) - place.start * each
+    mine = (drawn >= 0) & (drawn < place.count * each)
+    found = rows[drawn.clamp(0, len(rows) - 1)]
+    return torch.where(mine.view(-1, *(1 for _ in rows.shape[1:])), found, 0)

@@ -9,19 +9,15 @@ import torch
 from torch import distributions as td
 
 from vaekit.distributions import OneHot
-from vaekit.distributions.labels import IMPOSSIBLE, certain
+from vaekit.distributions.one_hot import IMPOSSIBLE
 from vaekit.terms import Rate
 from vaekit.trace import Latent, Trace
 
 LOGITS = torch.randn(5, 4, dtype=torch.float64)
 
 
-def one_hot(logits):
-    return OneHot(logits, event_dims=1)
-
-
 def test_densities_and_moments_are_torchs():
-    ours, theirs = one_hot(LOGITS), td.OneHotCategorical(logits=LOGITS)
+    ours, theirs = OneHot(LOGITS), td.OneHotCategorical(logits=LOGITS)
     every = torch.eye(4, dtype=torch.float64)
     for value in every:
         torch.testing.assert_close(ours.log_prob(value), theirs.log_prob(value.expand(5, 4)))
@@ -34,15 +30,15 @@ def test_densities_and_moments_are_torchs():
 
 def test_divergences_are_torchs():
     other = torch.randn(4, dtype=torch.float64)
-    ours = td.kl_divergence(one_hot(LOGITS), one_hot(other))
+    ours = td.kl_divergence(OneHot(LOGITS), OneHot(other))
     theirs = td.kl_divergence(td.Categorical(logits=LOGITS), td.Categorical(logits=other))
     torch.testing.assert_close(ours, theirs)
-    uniform = td.kl_divergence(one_hot(LOGITS), one_hot(torch.zeros(4).double()))
-    torch.testing.assert_close(uniform, math.log(4) - one_hot(LOGITS).entropy())
+    uniform = td.kl_divergence(OneHot(LOGITS), OneHot(torch.zeros(4).double()))
+    torch.testing.assert_close(uniform, math.log(4) - OneHot(LOGITS).entropy())
 
 
 def test_draws_have_the_probabilities():
-    drawn = one_hot(LOGITS).sample(torch.Size((20_000,)))
+    drawn = OneHot(LOGITS).sample(torch.Size((20_000,)))
     assert drawn.shape == (20_000, 5, 4)
     assert (drawn.sum(-1) == 1).all()
     torch.testing.assert_close(drawn.mean(0), LOGITS.softmax(-1), rtol=0, atol=0.02)
@@ -54,7 +50,7 @@ def test_a_certain_class_costs_minus_its_log_probability(dtype):
     labels = torch.eye(4, dtype=dtype)[[2, 0, 1]]
     labels[1] = 0
     free = LOGITS[:3].to(dtype).requires_grad_()
-    q, p = certain(labels, free), one_hot(LOGITS[4].to(dtype))
+    q, p = OneHot.certain(labels, free), OneHot(LOGITS[4].to(dtype))
     assert torch.equal(q.probs[0], labels[0])
     torch.testing.assert_close(q.probs[1], free.softmax(-1)[1])
     rate = td.kl_divergence(q, p)
@@ -70,5 +66,5 @@ def test_a_certain_class_costs_minus_its_log_probability(dtype):
 
 
 def test_a_label_that_nobody_knows_tells_nothing():
-    assert (one_hot(LOGITS).log_prob(torch.zeros(5, 4).double()) == 0).all()
+    assert (OneHot(LOGITS).log_prob(torch.zeros(5, 4).double()) == 0).all()
     assert math.exp(IMPOSSIBLE) == 0

@@ -52,9 +52,11 @@ PRIORS = {
     "StandardGaussian": lambda: c.StandardGaussian((4,)),
     "UnitCube": lambda: c.UnitCube((4,)),
 }
-ELSEWHERE = {"Deterministic", "Flow", "LinearPosterior", "PrecisionWeighted", "VampPrior"}  # below
+ELSEWHERE = {  # below
+    "ClassFrequencies", "Deterministic", "Flow", "LinearPosterior", "OneHot", "PrecisionWeighted",
+    "VampPrior",
+}  # fmt: skip
 ELSEWHERE |= {"Autoregressive", "GumbelSoftmax", "Quantised", "UniformCodes", "UniformOneHot"}  # test_codes
-ELSEWHERE |= {"ClassFrequencies", "OneHot"}  # below
 IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
 
 

@@ -115,7 +115,7 @@ VARIANTS = [
     ("flow_density", {"flow": "realnvp"}),
     ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
-    ("adversarial_autoencoder", {"posterior": "gaussian", "prior": "mixture"}),
+    ("adversarial_autoencoder", {"encoder": "gaussian", "prior": "mixture"}),
     ("structured_vae", {"order": "joint", "start": 0, "neighbourhood": 1}),
 ]
 

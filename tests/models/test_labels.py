@@ -167,7 +167,7 @@ def test_u_is_below_the_sum_over_classes_and_meets_it_at_the_best_q():
     )
     most = each.logsumexp(0)
     assert (bound(trace) < most).all()
-    best = OneHot(each.mT, event_dims=1)
+    best = OneHot(each.mT)
     label = replace(trace.latents["y"], q=best)
     at_best = replace(trace, latents={**trace.latents, "y": label}, weights=best.probs.mT)
     torch.testing.assert_close(bound(at_best), most, rtol=0, atol=1e-12)
@@ -237,7 +237,7 @@ def test_linear_world_has_exact_bounds():
     expected = torch.where(MIXED < 0, unknown, joint[torch.arange(DATA), MIXED.clamp_min(0)])
     torch.testing.assert_close(bound(trace, "sample"), expected, rtol=0, atol=1e-10)
     # at the exact q(y|x) the bound is the log-likelihood of the mixture
-    best = OneHot(joint, event_dims=1)
+    best = OneHot(joint)
     trace = world.model({"x": x})
     label = replace(trace.latents["y"], q=best)
     trace = replace(trace, latents={**trace.latents, "y": label}, weights=best.probs.mT)

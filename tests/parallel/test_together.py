@@ -51,7 +51,7 @@ def expected(alone):
     return alone["all_steps"]()
 
 
-@pytest.mark.parametrize("key", [*recipes.names, "vae in pieces", "piwae in pieces"])
+@pytest.mark.parametrize("key", [*recipes.names, "batch_norm", "vae in pieces", "piwae in pieces"])
 def test_the_same_steps(ranks, expected, key):
     name = key.split()[0]
     first, second = (rank["steps"][key] for rank in ranks)

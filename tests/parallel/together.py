@@ -11,14 +11,21 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import nn
 
 import vaekit
+from vaekit import conditionals as c
 from vaekit import recipes
 from vaekit.data.arrays import ArrayData
 from vaekit.data.batch import Splits
 from vaekit.data.spec import Spec
+from vaekit.models import Flat
+from vaekit.networks import MLP
+from vaekit.networks.batch_norm import BatchNorm
+from vaekit.objective import elbo
 from vaekit.parallel import team_here
-from vaekit.procedures import Manner
+from vaekit.procedures import Manner, Player, Simultaneous
+from vaekit.system import System
 from vaekit.testing.select import batch_for
 from vaekit.trainer import pieces, refuse_apart
 
@@ -37,9 +44,27 @@ def spec_of(name):
     return Spec(**(fields | fitting))
 
 
+def normalised():
+    """A system whose encoder normalises over the batch, which no small recipe does."""
+
+    def encoder(output):
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 5), BatchNorm(5), nn.Linear(5, *output))
+
+    decoder = MLP([(3,)], SMALL["SHAPE"], hidden=(8,))
+    model = Flat(
+        c.Gaussian(encoder, (3,)), c.StandardGaussian((3,)), c.Bernoulli(lambda _: decoder, SMALL["SHAPE"])
+    )
+    player = Player("vae", [model], elbo(), lambda p: torch.optim.Adam(p, 1e-3))
+    return System(model, Simultaneous(model, [player]))
+
+
+MORE = {"batch_norm": normalised}
+"""Systems beside the recipes."""
+
+
 def system_of(name):
     torch.manual_seed(0)
-    system = getattr(recipes, name)(spec_of(name), **SMALL["SMALL"][name])
+    system = MORE[name]() if name in MORE else getattr(recipes, name)(spec_of(name), **SMALL["SMALL"][name])
     for module in system.modules().values():
         module.train()
     return system
@@ -54,6 +79,8 @@ def steps(name, team=None, accumulate=1):
     found = {}
     for number, rows in enumerate(ROWS):
         batch = batch_for(spec_of(name), rows, seed=number)
+        if "y" in batch and "c" in batch:
+            batch["c"] = torch.nn.functional.one_hot(batch["y"], batch["c"].shape[1]).double()
         values = system.procedure.step(pieces(batch, accumulate), Manner(clip=1e3, team=team))
         found |= {f"{number} {key}": value for key, value in values.items()}
     for root, module in system.modules().items():
@@ -67,7 +94,7 @@ def all_steps(team=None):
     torch.set_default_dtype(torch.float64)
     found = {}
     try:
-        for name in recipes.names:
+        for name in (*recipes.names, *MORE):
             try:
                 found[name] = steps(name, team)
             except vaekit.UnsupportedError as error:

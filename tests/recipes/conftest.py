@@ -136,8 +136,8 @@ def batch_of() -> Callable[..., Batch]:
             batch["y"] = torch.randint(spec.classes, (rows,), generator=generator)
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
-        if spec.labelled is not None:
-            batch["y"][1::2] = -1  # every other label is unknown
+        if spec.labelled is not None:  # every other label is known
+            batch["y"] = torch.where(torch.arange(rows) % 2 == 0, torch.arange(rows) % spec.classes, -1)
         return batch
 
     return make

@@ -16,7 +16,7 @@ from vaekit import recipes
 
 OTHER = {
     "adversarial_autoencoder": {
-        "latents": 4, "posterior": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
+        "latents": 4, "encoder": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
     },
     "annealed_vae": {
@@ -100,7 +100,7 @@ OTHER = {
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "nash_ae": {
-        "weight": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
+        "lambda_covariance": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
     },
     "piwae": {

@@ -1,11 +1,11 @@
 """Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
 
 from vaekit.conditionals.autoregressive import Autoregressive
+from vaekit.conditionals.classes import ClassFrequencies, OneHot
 from vaekit.conditionals.codes import Quantised, UniformCodes
 from vaekit.conditionals.deterministic import Deterministic
 from vaekit.conditionals.flow import Flow
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
-from vaekit.conditionals.labels import ClassFrequencies, OneHot
 from vaekit.conditionals.likelihoods import (
     Bernoulli,
     Categorical,

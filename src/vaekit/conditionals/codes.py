@@ -12,12 +12,13 @@ from math import prod
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from vaekit import distributions
 from vaekit.checks import number, whole
 from vaekit.conditionals.parts import MakeNetwork, Shape, run
 from vaekit.distributions.codes import embedded
+from vaekit.pooling import chosen
 
 Learning = Literal["ema", "gradient"]
 """ema: codes are running averages of what is assigned to them. gradient: codes are parameters, moved by
@@ -130,13 +131,7 @@ class Quantised(nn.Module):
         self.step_sums.index_add_(0, codes, vectors)
         if not self.restart:
             return
-        drawn = vectors[torch.randint(len(vectors), (self.codes,), device=vectors.device)]
-        if distributed.is_available() and distributed.is_initialized():
-            # each candidate comes from one process, so that their sum is that vector
-            rank, world = distributed.get_rank(), distributed.get_world_size()
-            slots = torch.arange(self.codes, device=drawn.device) % world
-            drawn = drawn * (slots == rank).unsqueeze(1)
-        self.candidates.copy_(drawn)
+        self.candidates.copy_(chosen(vectors, self.codes))
 
     @torch.no_grad()
     def after_step(self) -> None:

@@ -5,7 +5,6 @@ from vaekit.distributions.bernoulli import Bernoulli, ContinuousBernoulli
 from vaekit.distributions.codes import Discrete, Quantised, UniformCodes
 from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankOnePrecisionNormal
 from vaekit.distributions.flow import Flow
-from vaekit.distributions.labels import certain
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.neighbourhood import Neighbourhood
@@ -41,7 +40,6 @@ __all__ = [
     "StandardNormal",
     "UniformCodes",
     "UnitUniform",
-    "certain",
     "detached",
     "kl_per_dimension",
     "product",

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from vaekit.distributions.lean import Lean, SampleShape, Symmetric, sum_event
 from vaekit.distributions.normal import HALF_LOG_2PI
-from vaekit.pooling import pooled
+from vaekit.pooling import pooled_mean
 
 
 class Laplace(Symmetric):
@@ -230,12 +230,6 @@ class PooledNormal(Symmetric):
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
         squares = (value - self.loc).square()
-        self.fitted = self._mean(squares.detach()).clamp_min(1e-12)
+        self.fitted = pooled_mean(squares.detach(), tuple(range(squares.dim()))).clamp_min(1e-12)
         logarithm = 0.5 * self.fitted.log() + HALF_LOG_2PI
         return -0.5 / self.fitted * sum_event(squares, self.event_dims) - self.event_shape.numel() * logarithm
-
-    @staticmethod
-    def _mean(squares: Tensor) -> Tensor:
-        """Over the whole batch, also where several processes have a part of it each."""
-        both = pooled(torch.stack([squares.sum(), squares.new_tensor(squares.numel())]))
-        return squares.mean() if both is None else both[0] / both[1]

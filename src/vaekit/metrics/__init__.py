@@ -14,6 +14,7 @@ from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
 from vaekit.metrics.matching import PriorMatch, prior_match
+from vaekit.metrics.residuals import neighbour_correlation
 from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "latent_use",
     "log_evidence",
     "mutual_information",
+    "neighbour_correlation",
     "nll",
     "perplexity",
     "prior_match",

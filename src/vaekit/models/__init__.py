@@ -7,5 +7,13 @@ from vaekit.models.labels import LabelMarginal
 from vaekit.models.model import Classifier, Model, without_withheld
 from vaekit.models.top_down import TopDown
 
-__all__ = ["Chain", "Classifier", "Flat", "LabelMarginal", "Model", "TopDown", "without_withheld"]
-__all__ = ["Chain", "Explicit", "Flat", "Model", "TopDown"]
+__all__ = [
+    "Chain",
+    "Classifier",
+    "Explicit",
+    "Flat",
+    "LabelMarginal",
+    "Model",
+    "TopDown",
+    "without_withheld",
+]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.conditionals import ClassFrequencies
-from vaekit.distributions import certain
+from vaekit.distributions import OneHot
 from vaekit.errors import UnsupportedError
 from vaekit.models.draws import reject_branches
 from vaekit.models.model import Classifier, Model
@@ -78,7 +78,7 @@ class LabelMarginal(Model, Classifier):
         x = batch["x"]
         guess = self.classifier(x)
         labels = self._labels(batch)
-        q = certain(labels, guess.logits)
+        q = OneHot.certain(labels, guess.logits)
         value = self.every.unsqueeze(1)  # (C, 1, C) beside (B, *event): nothing is copied
         inner: Trace = self.model({"x": x, "c": value}, samples)
         axes = ("y", "batch") if samples is None else ("sample", "y", "batch")
@@ -119,7 +119,7 @@ class LabelMarginal(Model, Classifier):
 
         With `sample` an unknown label is drawn from q(y|x), and z from q(z|x,y).
         """
-        q = certain(self._labels(batch), self.classifier(batch["x"]).logits)
+        q = OneHot.certain(self._labels(batch), self.classifier(batch["x"]).logits)
         y = q.sample() if sample else q.mode
         return {**self.model.encode({"x": batch["x"], "c": y}, sample), "y": y}
 

@@ -7,6 +7,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from vaekit.pooling import is_pooling, pooled_mean, whole_count
+
 
 @final
 class BatchNorm(nn.Module):
@@ -31,6 +33,7 @@ class BatchNorm(nn.Module):
     """
 
     couples_batch = True
+    pools = True
     momentum, eps = 0.1, 1e-5
 
     def __init__(self, width: int, images: bool = False, running: bool = True) -> None:
@@ -50,20 +53,35 @@ class BatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (*lead, width) or (N, width, height, width)."""
         rows = x if self.images else x.flatten(0, -2)
-        count = rows.numel() // rows.shape[1]
+        count = whole_count(rows.numel() // rows.shape[1])
         if self.running and (not self.training or count <= 1):
             y = torch.batch_norm(
                 rows, self.weight, self.bias, self.mean, self.variance, False, 0.0, self.eps, False
             )
             return y.view_as(x)
-        y, mean, scale = torch.native_batch_norm(
-            rows, self.weight, self.bias, None, None, True, 0.0, self.eps
-        )
+        if is_pooling():
+            y, mean, variance = self._pooled(rows)
+        else:
+            y, mean, scale = torch.native_batch_norm(
+                rows, self.weight, self.bias, None, None, True, 0.0, self.eps
+            )
+            variance = scale.detach() ** -2 - self.eps
         if self.running:
             with torch.no_grad():
-                variance = (scale**-2 - self.eps) * (count / (count - 1))
+                variance = variance * (count / (count - 1))
                 self.seen.add_(torch.stack([mean, variance, torch.ones_like(variance)]))
         return y.view_as(x)
+
+    def _pooled(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same over all processes: values, mean, and biased variance."""
+        axes = tuple(axis for axis in range(rows.dim()) if axis != 1)
+        shape = (1, -1, *(1 for _ in axes[1:]))
+        mean = pooled_mean(rows, axes)
+        centred = rows - mean.view(shape)
+        variance = pooled_mean(centred.square(), axes)
+        scale = (variance + self.eps).rsqrt() * self.weight
+        values = centred * scale.view(shape) + self.bias.view(shape)
+        return values, mean.detach(), variance.detach()
 
     @torch.no_grad()
     def after_step(self) -> None:

@@ -12,7 +12,7 @@ from torch import distributed as dist
 
 from vaekit.parallel.gather import gather_trace
 from vaekit.parallel.noise import Rows
-from vaekit.pooling import pooling
+from vaekit.pooling import Place, pooling
 from vaekit.trace import Batch, Trace
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Part(dict[str, Tensor]):
             labels: classes that the model enumerates, if it does.
         """
         rows = Rows(self.total, self.start, self.rows, samples, labels, self.rank, self.size)
-        with pooling(self.count > 0), rows:
+        with pooling(Place(self.start, self.rows, self.count, self.total)), rows:
             yield
 
     def gather(self, trace: Trace) -> Trace:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from vaekit.errors import UnsupportedError
 from vaekit.networks.critics import Sight
+from vaekit.pooling import pooled, pooled_mean
 from vaekit.terms.parts import Term, once
 from vaekit.trace import Trace
 
@@ -42,6 +43,12 @@ class Look:
     def couples_batch(self) -> bool:
         """Whether what it sees of a datum depends on the rest of the batch."""
         return any(getattr(part, "couples_batch", False) for part in self.critic.modules())
+
+    @property
+    def pools(self) -> bool:
+        """Whether it does so over processes too."""
+        coupled = [part for part in self.critic.modules() if getattr(part, "couples_batch", False)]
+        return all(getattr(part, "pools", False) for part in coupled)
 
     def __call__(self, trace: Trace) -> dict[Role, Sight]:
         """By role.
@@ -83,6 +90,11 @@ class Owned(nn.Module):
         """As the term that it wraps."""
         return bool(getattr(self.term, "couples_batch", False))
 
+    @property
+    def pools(self) -> bool:
+        """As the term that it wraps."""
+        return bool(getattr(self.term, "pools", False))
+
     def forward(self, trace: Trace) -> Tensor:
         """As the term that it wraps."""
         return self.term(trace)
@@ -114,6 +126,11 @@ class Judgement:
         """As the critic."""
         return self.look.couples_batch
 
+    @property
+    def pools(self) -> bool:
+        """As the critic."""
+        return self.look.pools
+
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
         logits = self.look(trace)[self.of].logits.squeeze(-1)
@@ -137,6 +154,11 @@ class FeatureError:
         """As the critic."""
         return self.look.couples_batch
 
+    @property
+    def pools(self) -> bool:
+        """As the critic."""
+        return self.look.pools
+
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
         seen = self.look(trace)
@@ -158,6 +180,11 @@ class LabelError:
         """As the classifier."""
         return self.look.couples_batch
 
+    @property
+    def pools(self) -> bool:
+        """As the classifier."""
+        return self.look.pools
+
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
         return functional.cross_entropy(self.look(trace)["data"].logits, trace.batch["y"], reduction="none")
@@ -171,6 +198,7 @@ class MeanMatching:
     """
 
     couples_batch = True
+    pools = True
 
     def __init__(self, look: Look) -> None:
         self.look = look
@@ -178,7 +206,8 @@ class MeanMatching:
     def __call__(self, trace: Trace) -> Tensor:
         """()."""
         seen = self.look(trace)
-        return 0.5 * (seen["data"].features.mean(0) - seen["drawn"].features.mean(0)).square().sum()
+        data, drawn = (pooled_mean(seen[role].features, 0) for role in ("data", "drawn"))
+        return 0.5 * (data - drawn).square().sum()
 
 
 class CentreMatching(nn.Module):
@@ -198,6 +227,7 @@ class CentreMatching(nn.Module):
     """
 
     couples_batch = True
+    pools = True
 
     def __init__(self, look: Look, classes: int, width: int, momentum: float = 0.9) -> None:
         super().__init__()
@@ -219,9 +249,9 @@ class CentreMatching(nn.Module):
         """()."""
         seen = self.look(trace)
         members = functional.one_hot(trace.batch["y"], self.classes).to(self.centres.dtype)
-        count = members.sum(0)
+        count = pooled(members.sum(0))
         both = torch.stack([seen["data"].features.detach(), seen["drawn"].features])
-        means = members.mT @ both / count.clamp(min=1)[:, None]
+        means = pooled(members.mT @ both) / count.clamp(min=1)[:, None]
         present = count.clamp(max=1)
         with torch.no_grad():
             self.means.copy_(means)

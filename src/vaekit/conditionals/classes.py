@@ -24,7 +24,7 @@ class OneHot(nn.Module):
 
     def forward(self, *context: Tensor) -> distributions.OneHot:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return distributions.OneHot(run(self.network, *context), event_dims=1)
+        return distributions.OneHot(run(self.network, *context))
 
 
 class ClassFrequencies(nn.Module):
@@ -55,4 +55,4 @@ class ClassFrequencies(nn.Module):
 
     def forward(self, *context: Tensor) -> distributions.OneHot:
         """A distribution without batch axes."""
-        return distributions.OneHot(self.logits, event_dims=1)
+        return distributions.OneHot(self.logits)
