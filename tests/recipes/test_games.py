@@ -343,21 +343,3 @@ def test_batches_without_others_to_compare_with_are_refused(name, least, game):
 def test_an_adversarial_autoencoder_can_be_accumulated(game):
     system, _ = game("adversarial_autoencoder")
     assert not system.procedure.couples_batch
-
-
-@pytest.mark.parametrize("name", ROUTES)
-def test_passes_and_losses_run_as_one_graph(name, game):
-    system, batch = game(name)
-    procedure = system.procedure
-
-    def losses(x):
-        trace = procedure.trace({"x": x}, Manner())
-        return [player.objective(trace).total for player in procedure.players]
-
-    torch.manual_seed(5)
-    expected = losses(batch["x"])
-    torch._dynamo.reset()
-    compiled = torch.compile(losses, fullgraph=True, backend="eager")
-    torch.manual_seed(5)
-    for ours, theirs in zip(compiled(batch["x"]), expected, strict=True):
-        torch.testing.assert_close(ours, theirs)
