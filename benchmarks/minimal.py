@@ -19,7 +19,12 @@ Step = Callable[[Batch], Losses]
 Map = Callable[..., Tensor]
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "leaky_relu_0.2": lambda: nn.LeakyReLU(0.2)}
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "leaky_relu_0.2": lambda: nn.LeakyReLU(0.2),
+}
 
 
 # -- the layers of a system as plain sequences ----------------------------------------------------------

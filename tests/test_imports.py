@@ -34,7 +34,7 @@ LAYERS = [
     ["runs", "testing"],
     ["staged"],
     ["api"],
-    ["pictures"],
+    ["pictures", "analogies"],
     ["report", "reproductions", "estimator"],
     ["cli", "__main__"],
 ]

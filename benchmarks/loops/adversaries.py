@@ -87,7 +87,8 @@ def nash_ae(system: System) -> Step:
     predict: Any = system.procedure.players[0].objective.terms["error"][1]
     ensemble = predict.regressors
     weights, biases = list(ensemble.weights), list(ensemble.biases)
-    weight, rounds, n = (system.call["arguments"][name] for name in ("weight", "rounds", "latents"))
+    names = ("lambda_covariance", "rounds", "latents")
+    weight, rounds, n = (system.call["arguments"][name] for name in names)
     others = 1 - torch.eye(n).unsqueeze(2)
     whole, own = list(system.model.parameters()), weights + biases
     first, second = adam(system, own), adam(system, whole, player=1)
@@ -101,14 +102,15 @@ def nash_ae(system: System) -> Step:
     def step(batch: Batch) -> Losses:
         x = batch["x"]
         z = encode(x).sigmoid()
-        logits, target = decode(z), z.detach()
+        points, target = decode(z), z.detach()
         for _ in range(rounds):
             error = 0.5 * (target - regress(target)).square().mean()
             error.backward()
             first.step()
             first.zero_grad()
         covariance = ((target - target.mean(0)) * regress(z)).sum() / len(x)
-        loss = (1 - weight) / x[0].numel() * crossed(logits, x) + weight * covariance
+        error_of_points = (x.flatten(1) - points).square().mean()
+        loss = 0.5 * (1 - weight) * error_of_points + weight * covariance
         loss.backward(inputs=whole)
         second.step()
         second.zero_grad()

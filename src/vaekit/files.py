@@ -62,6 +62,15 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, fill)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file of bytes whole or not at all."""
+
+    def fill(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_whole(path, fill)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON, whole or not at all; NaN and infinities are written as null."""
     write_text(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")

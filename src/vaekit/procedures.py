@@ -302,7 +302,8 @@ class Procedure(ABC):
     def _part(self, part: Part) -> Iterator[None]:
         """A part of a batch has its rows of the noise; what is counted over borrowed rows does not count."""
         kept = [] if part.count else [(buffer, buffer.clone()) for buffer in self._statistics()]
-        with part.noise(self.samples):
+        labels = self.model.passes if self.model.passes > 1 else None
+        with part.noise(self.samples, labels):
             yield
         for buffer, former in kept:
             buffer.copy_(former)

@@ -27,7 +27,7 @@ from vaekit.files import (
     write_lines,
     write_tensors,
 )
-from vaekit.models import Model
+from vaekit.models import Classifier, Model
 from vaekit.randomness import own_stream
 from vaekit.system import System
 from vaekit.trainer import Training
@@ -268,6 +268,18 @@ class Run:
             for stage, about in parts
         ])  # fmt: skip
         return Composed(self.model(), drawn).eval()
+
+    def classifier(self) -> Classifier | None:
+        """What tells the class of a datum: the model, a stage on its latents, or None if neither does."""
+        from vaekit.stages import OnLatents
+
+        model = self.model()
+        if isinstance(model, Classifier):
+            return model
+        for part in self.record.get("stages") or []:
+            if (found := self.stage(part["name"]).classifier()) is not None:
+                return OnLatents(model, part["latent"], found)
+        return None
 
     def samplers(self) -> list[str]:
         """Names of what `generator` takes."""

@@ -51,11 +51,16 @@ class Trace:
         batch: the data as they came.
         latents: name -> (value, q, p).
         observed: name -> (value, p).
-        axes: names of the leading axes of latent values: ("batch",) or ("sample", "batch").
+        axes: names of the leading axes of latent values: "batch", before it perhaps "y", before that perhaps
+            "sample". Along "y" a label is enumerated; the latent of that name holds its classes. Values that
+            lack an axis broadcast from the right.
         branches: further passes that were asked for by name, such as "prior", where the latents are drawn
             from their prior instead of their posterior.
         whole: where this is the pass of one process over its share of a batch, what is known of the pass over
             the whole batch: the batch and the latents. Terms that say `gathers = True` judge it instead.
+        weights: q(y|x) of every class, (y, batch), where the trace has the axis "y".
+        predicted: name -> (value, p) of what a discriminative part says of the data. It is no part of
+            p(x, z), and of no likelihood; a value that nobody knows is zero everywhere.
         shared: what several terms work out on this pass and share, see `terms.once`. A trace that is made
             from this one by `dataclasses.replace` starts with nothing shared.
     """
@@ -66,4 +71,6 @@ class Trace:
     axes: tuple[str, ...] = ("batch",)
     branches: dict[str, Trace] = field(default_factory=dict)
     whole: Trace | None = field(default=None, kw_only=True)
+    weights: Tensor | None = None
+    predicted: dict[str, Observed] = field(default_factory=dict)
     shared: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -122,6 +122,27 @@ def test_two_stages_from_training_to_samples(vaekit, here):
     assert vaekit("evaluate", "run/stages/second", "--samples", 5).code == 0
 
 
+def test_few_labels_from_training_to_errors(vaekit, here):
+    words = ["--labelled", 20, "--limit", 60, "--epochs", 1, "--hidden", 8, "--latents", 3, "--no-report"]
+    said = vaekit("train", "m2", "digits", *words, "--nll-samples", 2, "--out", "run")
+    assert said.code == 0, said.err
+    assert "% of the labels are told wrong" in said.out
+    record = json.loads((here / "run" / "run.json").read_text())
+    assert record["data"]["options"] == {"labelled": 20, "limit": 60}
+    assert 0 <= record["evaluation"]["error"] <= 1
+    said = vaekit("evaluate", "run", "--samples", 0)
+    assert f"{100 * record['evaluation']['error']:.2f}" in said.out
+    assert vaekit("sample", "run", "-n", 4).code == 0
+    assert vaekit("encode", "run", "test", "--out", "codes.npy").code == 0
+    assert np.load(here / "codes.npy").shape == (60, 3 + 10)
+    assert vaekit("reconstruct", "run", "test", "-n", 4).code == 0
+    two = [*words, "--second-hidden", 8, "--second-latents", 2]
+    said = vaekit("train", "m1_m2", "digits", *two, "--nll-samples", 0, "--out", "two")
+    assert said.code == 0, said.err
+    assert "% of the labels are told wrong" in said.out
+    assert vaekit("report", "run").code == 0
+
+
 def test_samples_as_picture_and_array(vaekit, run, here):
     assert vaekit("sample", run, "-n", 9).code == 0
     with Image.open(run / "samples.png") as picture:

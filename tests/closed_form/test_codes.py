@@ -286,10 +286,10 @@ def test_divergence_of_classes_is_exact():
     p = c.UniformOneHot((3, 5)).double()()
     probs = logits.softmax(-1)
     expected = (probs * (probs * 5).log()).sum((1, 2))
-    for q in (d.OneHot(logits), d.RelaxedOneHot(logits, 0.3), d.RelaxedOneHot(logits, 2.0, hard=True)):
+    for q in (d.OneHot(logits, 2), d.RelaxedOneHot(logits, 0.3), d.RelaxedOneHot(logits, 2.0, hard=True)):
         torch.testing.assert_close(kl_divergence(q, p), expected)
     torch.testing.assert_close(kl_divergence(p, p), torch.zeros(()).double())
-    torch.testing.assert_close(d.OneHot(logits).entropy(), 3 * math.log(5) - expected)
+    torch.testing.assert_close(d.OneHot(logits, 2).entropy(), 3 * math.log(5) - expected)
 
 
 def test_relaxed_draws_sharpen_and_their_largest_entry_has_the_right_law():
@@ -340,7 +340,7 @@ def test_exact_in_evaluation_relaxed_in_training():
     torch.testing.assert_close(q.log_prob(value), by_hand)
     with pytest.raises(UnsupportedError, match="eval mode"):
         module.train()(logits).log_prob(value)
-    single = d.OneHot(torch.randn(4, 1, 3).double())
+    single = d.OneHot(torch.randn(4, 1, 3).double(), 2)
     total = sum(single.log_prob(nn.functional.one_hot(torch.tensor([k]), 3).double()).exp() for k in range(3))
     torch.testing.assert_close(total, torch.ones(4).double())
 

@@ -52,7 +52,10 @@ PRIORS = {
     "StandardGaussian": lambda: c.StandardGaussian((4,)),
     "UnitCube": lambda: c.UnitCube((4,)),
 }
-ELSEWHERE = {"Deterministic", "Flow", "LinearPosterior", "PrecisionWeighted", "VampPrior"}  # below
+ELSEWHERE = {  # below
+    "ClassFrequencies", "Deterministic", "Flow", "LinearPosterior", "OneHot", "PrecisionWeighted",
+    "VampPrior",
+}  # fmt: skip
 ELSEWHERE |= {"Autoregressive", "GumbelSoftmax", "Quantised", "UniformCodes", "UniformOneHot"}  # test_codes
 IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
 
@@ -126,6 +129,19 @@ def test_deterministic():
     check_conditional(bounded, torch.randn(5, 3), event=(4,), density=False)
     x = torch.randn(5, 3)
     torch.testing.assert_close(bounded(x).mean, bounded.network(x).sigmoid())
+
+
+def test_one_hot():
+    check_conditional(c.OneHot(network, 4), torch.randn(5, 3), event=(4,))
+    check_conditional(c.ClassFrequencies(4), event=(4,))
+    check_conditional(c.ClassFrequencies(2, (0.3, 0.7)), event=(2,))
+    for wrong in ((0.5, 0.6), (0.5, 0.5, 0.0), (0.2, 0.8, 0.0)):
+        with pytest.raises(ValueError, match="positive numbers that sum to one"):
+            c.ClassFrequencies(2, wrong)
+    with pytest.raises(ValueError, match="`classes` is 0"):
+        c.OneHot(network, 0)
+    with pytest.raises(ValueError, match="`classes` is 0"):
+        c.ClassFrequencies(0)
 
 
 class Shared(nn.Module):

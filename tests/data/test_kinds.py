@@ -147,7 +147,8 @@ def test_labels():
     assert load(x, labels=np.arange(30) % 5).spec.classes == 5
     for wrong, message in (
         (np.arange(29), "expected \\(30,\\)"),
-        (np.arange(30) - 1, "label 0 is -1"),
+        (np.arange(30) - 2, "label 0 is -2"),
+        (np.full(30, -1), "label 0 is -1"),
         (np.full(30, 0.5), "label 0 is 0.5"),
         (np.full(30, np.nan), "label 0 is nan"),
     ):

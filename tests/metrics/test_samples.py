@@ -10,7 +10,7 @@ import torch
 from vaekit.data.arrays import ArrayData
 from vaekit.data.batch import Splits
 from vaekit.data.spec import Spec
-from vaekit.metrics import against_floor, energy_distance, frechet
+from vaekit.metrics import against_floor, energy_distance, frechet, sharpness
 from vaekit.reproductions.features import Classifier, classifier
 from vaekit.worlds import arcs20, sprites16
 
@@ -105,3 +105,25 @@ def test_a_classifier_learns_and_has_features():
     unlabelled = ArrayData(Spec("a", (1, 16, 16), "unit", 10), torch.zeros(10, 1, 16, 16))
     with pytest.raises(ValueError, match="no labels"):
         classifier(Splits(unlabelled, unlabelled, unlabelled), lines.append)
+
+
+def test_sharpness_of_a_slope_is_its_steepness():
+    down, across = torch.meshgrid(torch.arange(5.0), torch.arange(7.0), indexing="ij")
+    slope = (3 * down + 4 * across)[None, None].repeat(2, 3, 1, 1)
+    assert sharpness(slope) == pytest.approx(5.0)
+    assert sharpness(torch.ones(1, 1, 4, 4)) == 0
+    faint = torch.cat([slope, 0 * slope])
+    assert sharpness(faint) == pytest.approx(2.5)
+
+
+def test_a_mean_of_shifted_pictures_is_less_sharp_than_they_are():
+    bars = torch.zeros(8, 1, 16, 16)
+    for shift in range(8):
+        bars[shift, :, :, shift : shift + 4] = 1
+    assert sharpness(bars.mean(0, keepdim=True)) < 0.8 * sharpness(bars)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 4), (0, 1, 4, 4), (2, 1, 1, 4)])
+def test_sharpness_needs_pictures(shape):
+    with pytest.raises(ValueError, match=r"`pictures` has shape .*; expected \(N, channels"):
+        sharpness(torch.zeros(shape))

@@ -17,6 +17,8 @@ DRAWS = {
     "randn of a tuple": lambda p: torch.randn((len(p), 2, 5)),
     "randn by name": lambda p: torch.randn(size=(len(p), 2)),
     "rand with samples": lambda p: torch.rand(SAMPLES, len(p), 2),
+    "labels": lambda p: torch.randn(5, len(p), 2),
+    "samples and labels": lambda p: torch.randn(SAMPLES, 5, len(p), 2),
     "samples and data in one axis": lambda p: torch.randn(SAMPLES * len(p), 2),
     "one number a datum": lambda p: torch.rand(len(p)),
     "as many dimensions as data": lambda p: torch.randn(len(p), 7),
@@ -39,15 +41,16 @@ DRAWS = {
     "Categorical with samples": lambda p: Categorical(p.expand(SAMPLES, *p.shape)).sample(),
     "gumbel_softmax": functional.gumbel_softmax,
 }
-AXIS = dict.fromkeys(("rand with samples", "Normal", "Categorical with samples"), 1)
+AXIS = dict.fromkeys(("rand with samples", "labels", "Normal", "Categorical with samples"), 1)
+AXIS["samples and labels"] = 2
 
 
-def parts(draw, size=2, values=ALL, samples=SAMPLES):
+def parts(draw, size=2, values=ALL, samples=SAMPLES, labels=None):
     found = []
     for rank in range(size):
         part = Team(rank, size, torch.device("cpu")).part({"x": values})
         torch.manual_seed(3)
-        with part.noise(samples):
+        with part.noise(samples, labels):
             found.append((draw(part["x"]), part, torch.get_rng_state()))
     return found
 
@@ -58,7 +61,7 @@ def test_parts_are_rows_of_the_whole(name, size):
     draw = DRAWS[name]
     torch.manual_seed(3)
     whole, after = draw(ALL), torch.get_rng_state()
-    found = parts(draw, size)
+    found = parts(draw, size, labels=5 if "labels" in name else None)  # as many as rows of one part
     pieces = [value for value, _, _ in found]
     if name == "samples and data in one axis":
         pieces = [value.unflatten(0, (SAMPLES, -1)) for value in pieces]

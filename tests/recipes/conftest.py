@@ -39,6 +39,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
     "ladder_vae": {"latents": (3, 2), "hidden": (8, 7), "warmup": 10},
     "latent_vae": {"latents": 3, "hidden": (8,)},
+    "m1_m2": {"latents": 3, "second_latents": 2, "hidden": (8,), "second_hidden": (7,), "second_epochs": 2},
+    "m2": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "nash_ae": {"latents": 3, "hidden": (8,), "regressors": (6,)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
@@ -60,6 +62,8 @@ FITTING: dict[str, dict[str, Any]] = {
     "cvae_gan": {"kind": "unit", "context": True, "classes": 3},
     "flow_density": {"kind": "real"},
     "latent_vae": {"kind": "real"},
+    "m1_m2": {"classes": 3, "labelled": 6},
+    "m2": {"classes": 3, "labelled": 6},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
     "structured_vae": {"kind": "unit"},
@@ -132,6 +136,8 @@ def batch_of() -> Callable[..., Batch]:
             batch["y"] = torch.randint(spec.classes, (rows,), generator=generator)
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
+        if spec.labelled is not None:  # every other label is known
+            batch["y"] = torch.where(torch.arange(rows) % 2 == 0, torch.arange(rows) % spec.classes, -1)
         return batch
 
     return make

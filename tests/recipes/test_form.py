@@ -16,7 +16,7 @@ from vaekit import recipes
 
 OTHER = {
     "adversarial_autoencoder": {
-        "latents": 4, "posterior": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
+        "latents": 4, "encoder": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
     },
     "annealed_vae": {
@@ -86,12 +86,21 @@ OTHER = {
         "learning_rate": 1e-2,
     },
     "latent_vae": {"latents": 4, "hidden": (9,), "learning_rate": 1e-2, "halve": 1},
+    "m1_m2": {
+        "latents": 4, "second_latents": 3, "alpha": 0.2, "likelihood": "gaussian",
+        "second_likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "second_hidden": (9,),
+        "second_epochs": 70, "learning_rate": 1e-2, "second_learning_rate": 1e-2,
+    },
+    "m2": {
+        "latents": 4, "alpha": 0.2, "samples": 2, "likelihood": "gaussian", "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2,
+    },
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "nash_ae": {
-        "weight": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
+        "lambda_covariance": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
     },
     "piwae": {

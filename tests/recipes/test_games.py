@@ -188,11 +188,11 @@ def test_factor_vae_by_hand(game, gamma, rows):
     assert said["critic/cross_entropy"].item() == pytest.approx((0.5 * (real + fake)).item())
 
 
-@pytest.mark.parametrize("posterior", ["deterministic", "gaussian"])
+@pytest.mark.parametrize("encoder", ["deterministic", "gaussian"])
 @pytest.mark.parametrize("rows", [12, 1])
-def test_adversarial_autoencoder_by_hand(game, posterior, rows):
+def test_adversarial_autoencoder_by_hand(game, encoder, rows):
     """Three updates, each after the one before: reconstruct, then critic and encoder on fresh codes."""
-    system, batch = game("adversarial_autoencoder", posterior=posterior)
+    system, batch = game("adversarial_autoencoder", encoder=encoder)
     x = batch["x"][:rows]
     ours, hand = descend(system), copy.deepcopy(system)
     torch.manual_seed(5)
@@ -202,7 +202,7 @@ def test_adversarial_autoencoder_by_hand(game, posterior, rows):
 
     def draw():
         found = encode(hand, x)
-        if posterior == "gaussian":
+        if encoder == "gaussian":
             mean, log_std = found.chunk(2, -1)
             found = mean + log_std.exp() * torch.randn(rows, 3)
         return found, torch.randn(rows, 3)
@@ -218,11 +218,12 @@ def test_adversarial_autoencoder_by_hand(game, posterior, rows):
     same(ours, hand)
 
 
+@pytest.mark.parametrize("likelihood", ["point", "bernoulli"])
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 @pytest.mark.parametrize("rows", [12, 1])
-def test_nash_ae_by_hand(game, weight, rows):
+def test_nash_ae_by_hand(game, likelihood, weight, rows):
     """Two rounds of regression on one set of codes, then the autoencoder against who moved."""
-    system, batch = game("nash_ae", weight=weight, rounds=2)
+    system, batch = game("nash_ae", lambda_covariance=weight, likelihood=likelihood, rounds=2)
     x = batch["x"][:rows]
     ours, hand = descend(system), copy.deepcopy(system)
     torch.manual_seed(5)
@@ -235,7 +236,10 @@ def test_nash_ae_by_hand(game, weight, rows):
         move(error, own["critic"])
     target, guess = z.detach(), predict(z)
     covariance = ((target * guess).mean(0) - target.mean(0) * guess.mean(0)).sum()
-    loss = (1 - weight) * distortion(hand, z, x) / 16 + weight * covariance
+    cost = 0.5 * (hand.model.likelihood.network(z) - x).square().sum((1, 2, 3)).mean()
+    if likelihood == "bernoulli":
+        cost = distortion(hand, z, x)
+    loss = (1 - weight) * cost / 16 + weight * covariance
     move(loss, own["encoder"] + own["decoder"])
     same(ours, hand)
     assert said["regressors/loss"].item() == pytest.approx(error.item())  # of the last round
@@ -302,13 +306,13 @@ def test_a_critic_is_saved_once(game):
         ("factor_vae", {"critic": 1000}, TypeError, "`critic` is 1000; expected one number for every layer"),
         ("factor_vae", {"critic": (5, 0)}, ValueError, r"`critic\[1\]` is 0"),
         ("factor_vae", {"critic_learning_rate": 0.0}, ValueError, "`critic_learning_rate` is 0.0"),
-        ("adversarial_autoencoder", {"posterior": "full"}, ValueError, "expected one of deterministic"),
+        ("adversarial_autoencoder", {"encoder": "full"}, ValueError, "expected one of deterministic"),
         ("adversarial_autoencoder", {"prior": "learned"}, ValueError, "expected one of standard, mixture"),
         ("adversarial_autoencoder", {"prior": "mixture", "latents": 1}, ValueError, "`latents` is 1"),
         ("adversarial_autoencoder", {"latents": 0}, ValueError, "`latents` is 0"),
         ("adversarial_autoencoder", {"critic": (0,)}, ValueError, r"`critic\[0\]` is 0"),
-        ("nash_ae", {"weight": -0.1}, ValueError, "`weight` is -0.1; expected a finite number at least 0"),
-        ("nash_ae", {"weight": 1.5}, ValueError, "`weight` is 1.5"),
+        ("nash_ae", {"lambda_covariance": -0.1}, ValueError, "`lambda_covariance` is -0.1"),
+        ("nash_ae", {"lambda_covariance": 1.5}, ValueError, "`lambda_covariance` is 1.5"),
         ("nash_ae", {"latents": 1}, ValueError, "`latents` is 1; expected at least 2"),
         ("nash_ae", {"rounds": 0}, ValueError, "`rounds` is 0; expected at least 1"),
         ("nash_ae", {"regressors": (0,)}, ValueError, r"`regressors\[0\]` is 0"),

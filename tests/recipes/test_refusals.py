@@ -138,6 +138,29 @@ def test_cvae_needs_a_condition_and_says_where_to_get_one(spec):
         recipes.cvae(spec())
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("m2", {"alpha": -0.1}, "`alpha` is -0.1; expected a finite number at least 0"),
+        ("m2", {"samples": 0}, "`samples` is 0"),
+        ("m1_m2", {"second_epochs": 0}, "`second_epochs` is 0"),
+    ],
+)
+def test_values_beside_labels(name, arguments, message, spec):
+    with pytest.raises(ValueError, match=message):
+        getattr(recipes, name)(spec(classes=3), **arguments)
+
+
+@pytest.mark.parametrize("name", ["m2", "m1_m2"])
+def test_labels_are_needed_and_take_the_place_of_a_condition(name, spec):
+    with pytest.raises(UnsupportedError, match=f"{name} needs data with labels, and 'toy' has none"):
+        getattr(recipes, name)(spec())
+    with pytest.raises(UnsupportedError, match=f"which {name} has no place for"):
+        getattr(recipes, name)(spec(classes=3, context=True))
+    with pytest.raises(UnsupportedError, match="none of the training data of 'toy' has a label"):
+        getattr(recipes, name)(spec(classes=3, labelled=0))
+
+
 @pytest.mark.parametrize("name", ["dlgm", "ppca"])
 def test_a_condition_without_a_place_is_refused(name, spec):
     with pytest.raises(

@@ -26,7 +26,7 @@ def data(spec, batch_of):
 
 def build(spec, seed=11, **arguments):
     torch.manual_seed(seed)
-    return recipes.vae_gan(spec, **{"latents": 3, "hidden": (8, 7), "gamma": 0.25, **arguments})
+    return recipes.vae_gan(spec, **{"latents": 3, "hidden": (8, 7), "gamma": 0.25, "layer": 2, **arguments})
 
 
 def parts(system):
@@ -276,6 +276,17 @@ def test_normalisation_is_over_real_and_made_together(spec):
     assert system.procedure.couples_batch
     apart = critic(x).logits
     assert not torch.allclose(apart, seen["data"].logits)
+
+
+def test_what_the_networks_make_of_the_defaults(spec):
+    """Features of the last convolution, or of the first layer; a weight that suits their number."""
+    shapes = [((1, 4, 4), "auto", 1, 1.0), ((1, 28, 28), "conv", 2, 1.0), ((3, 64, 64), "auto", 4, 5e-5)]
+    for shape, architecture, layer, gamma in shapes:
+        with torch.device("meta"):
+            system = recipes.vae_gan(spec("unit", shape=shape), latents=3, architecture=architecture)
+        assert critic_of(system).layer == layer
+        assert objectives(system)["decoder"].terms["features"][0] == gamma
+    assert critic_of(recipes.vae_gan(spec("unit"), hidden=())).layer == 0
 
 
 def test_fully_connected_games_do_not_couple_the_batch(data):

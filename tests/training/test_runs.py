@@ -67,7 +67,7 @@ def test_resume_is_exact_wherever_it_stopped(run, splits, tmp_path, stop):
 
 GAMES = {
     "factor_vae": {"latents": 2, "hidden": (8,), "critic": (6,)},
-    "adversarial_autoencoder": {"latents": 2, "hidden": (8,), "critic": (6,), "posterior": "gaussian"},
+    "adversarial_autoencoder": {"latents": 2, "hidden": (8,), "critic": (6,), "encoder": "gaussian"},
     "nash_ae": {"latents": 2, "hidden": (8,), "regressors": (6,)},
 }
 

@@ -79,7 +79,15 @@ def measure(
     chosen = limit if whole or limit is not None else size
     used = len(data) if chosen is None else min(chosen, len(data))
     say(f"Evaluating {count(used)} of {count(len(data))} {split} data, {count(draws)} samples each")
-    record = evaluate(model, data, samples=draws, limit=chosen, seed=seed, progress=_counter())
+    record = evaluate(
+        model,
+        data,
+        samples=draws,
+        limit=chosen,
+        seed=seed,
+        progress=_counter(),
+        classifier=run.classifier(),
+    )
     return {**record, "of": len(data), "split": split}
 
 

@@ -23,7 +23,7 @@ from vaekit.cli.outputs import (
 from vaekit.cli.progress import say
 from vaekit.data.batch import Batch, Data
 from vaekit.errors import UserError
-from vaekit.models import Model
+from vaekit.models import Model, without_withheld
 from vaekit.pictures import grid, png
 from vaekit.randomness import own_stream
 from vaekit.runs import Run
@@ -116,7 +116,7 @@ def encode_command(
     parts = []
     with own_stream("cpu", seed), torch.no_grad():
         for batch in _batches(_source(opened, data, limit, labels), limit):
-            names, values = joined(model.encode(batch, sample=sample))
+            names, values = joined(model.encode(without_withheld(model, batch), sample=sample))
             parts.append(values)
     codes = torch.cat(parts).cpu().numpy()
     if path.suffix.lower() == ".csv":
@@ -183,7 +183,7 @@ def _in_pairs(pictures: Tensor, across: int) -> Tensor:
 
 
 def _rebuilt(model: Model, batch: Batch) -> Tensor:
-    mean: Tensor = model.decode(model.encode(batch), batch.get("c")).mean
+    mean: Tensor = model.decode(model.encode(without_withheld(model, batch)), batch.get("c")).mean
     return mean
 
 

@@ -45,6 +45,9 @@ def figures(record: Mapping[str, Any], split: str) -> str:
     for name, use in record.get("codes", {}).items():
         share = f"{use['perplexity']:>10.1f} of {use['codes']:<6}"
         rows.append((f"codes {name}", f"{share}  perplexity of its codes; {use['used']} occur"))
+    if record.get("error") is not None:
+        errors = f"{100 * record['error']:10.2f} +- {100 * record['error_se']:<6.2f}"
+        rows.append(("error", f"{errors}  % of the labels are told wrong"))
     lines = [bold(about_data(record, split))]
     if rows:
         lines += [table(rows), "  In nats per datum, +- standard error over the data."]

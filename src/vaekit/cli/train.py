@@ -27,7 +27,10 @@ _SETTINGS = (
     "out", "seed", "epochs", "steps", "batch_size", "device", "precision", "accumulate", "clip", "patience",
     "checkpoint_seconds", "compile",
 )  # fmt: skip
-_DATA = ("size", "channels", "binarise", "context", "limit", "labels", "kind", "standardise")
+_DATA = (
+    "size", "channels", "binarise", "context", "limit", "labels", "labelled", "labelled_seed", "kind",
+    "standardise",
+)  # fmt: skip
 
 
 def train_command(arguments: list[str]) -> int:

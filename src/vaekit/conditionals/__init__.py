@@ -1,6 +1,7 @@
 """Conditionals: modules that map a context to a distribution. Priors, posteriors and likelihoods alike."""
 
 from vaekit.conditionals.autoregressive import Autoregressive
+from vaekit.conditionals.classes import ClassFrequencies, OneHot
 from vaekit.conditionals.codes import Quantised, UniformCodes
 from vaekit.conditionals.deterministic import Deterministic
 from vaekit.conditionals.flow import Flow
@@ -32,6 +33,7 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "CholeskyGaussian",
+    "ClassFrequencies",
     "ContinuousBernoulli",
     "Deterministic",
     "DiscretisedLogistic",
@@ -45,6 +47,7 @@ __all__ = [
     "LearnedGaussian",
     "LinearPosterior",
     "LowRankGaussian",
+    "OneHot",
     "OptimalGaussian",
     "PixelGaussian",
     "Poisson",

@@ -88,7 +88,7 @@ class StructuredGaussian(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Go to a number of training steps."""
-        self.steps = int(state)
+        self.steps = int(state.nan_to_num().clamp(0, self.start))  # whatever a file may hold
 
     def extra_repr(self) -> str:
         """The arguments that the networks do not show."""

@@ -17,6 +17,7 @@ from vaekit.data.batch import (
     epoch_order,
     moved,
     noise_seed,
+    partly_known,
     take_seed,
 )
 from vaekit.data.decode import Decoder
@@ -32,7 +33,8 @@ class ArrayData:
     Args:
         spec: what the data say of themselves.
         x: stored values, (N, *shape). In a `unit` set uint8 values are levels, 0 .. levels-1.
-        y: labels, (N,) integers, if there are any.
+        y: labels, (N,) integers, if there are any; -1 where a label is unknown. Labelled data are then spread
+            evenly over the batches of an epoch.
         c: conditions, (N, *context), if there are any.
         factors: ground-truth factor values, (N, F) integers, if there are any.
         binarise: draw every pixel anew in every batch, on with probability equal to its grey level.
@@ -72,6 +74,7 @@ class ArrayData:
         self.spec = spec
         self.x = x.contiguous()
         self.y = None if y is None else y.long()
+        self.known = partly_known(self.y, spec)
         self.c = None if c is None else c.float()
         self.factors = None if factors is None else factors.long()
         self.binarise = binarise
@@ -119,7 +122,9 @@ class ArrayData:
     def _produce(
         self, numbers: range, size: int, seed: int, epoch: int, shuffle: bool, device: torch.device
     ) -> Iterator[Batch]:
-        order = epoch_order(len(self), seed=seed, epoch=epoch).to(self.device) if shuffle else None
+        order = None
+        if shuffle:
+            order = epoch_order(len(self), seed=seed, epoch=epoch, known=self.known).to(self.device)
         decode = Decoder(self.spec, self.binarise, self.visible)
         generator = torch.Generator(device) if self.binarise else None
         away = device != self.device

@@ -20,8 +20,8 @@ from torch import Tensor
 from vaekit.data.spec import Spec
 
 Batch = dict[str, Tensor]
-"""`x` (B, *shape) float32; where there are any: labels `y` (B,) int64, conditions `c` (B, *context) float32,
-ground truth `factors` (B, F) int64."""
+"""`x` (B, *shape) float32; where there are any: labels `y` (B,) int64 (-1 where unknown), conditions `c`
+(B, *context) float32, ground truth `factors` (B, F) int64."""
 
 
 @runtime_checkable
@@ -88,9 +88,48 @@ def mix(*numbers: int) -> int:
 _ORDER, _NOISE, _TAKE = 1, 2, 3  # keep the streams of one seed apart
 
 
-def epoch_order(count: int, *, seed: int, epoch: int) -> Tensor:
-    """The permutation of one epoch: (count,) int64, on the CPU."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(mix(_ORDER, seed, epoch)))
+def epoch_order(count: int, *, seed: int, epoch: int, known: Tensor | None = None) -> Tensor:
+    """The permutation of one epoch: (count,) int64, on the CPU.
+
+    Args:
+        count: number of data.
+        seed, epoch: of the permutation.
+        known: whether the label of each datum is known, (count,), where some are not. Both kinds are then
+            spread evenly, each in its own random order: any B neighbours hold B N_l / N labelled data,
+            rounded up or down, so that every batch has the right ratio (some have none, where B N_l < N).
+    """
+    generator = torch.Generator().manual_seed(mix(_ORDER, seed, epoch))
+    if known is None:
+        return torch.randperm(count, generator=generator)
+    known = known.cpu()
+    labelled, rest = (
+        part[torch.randperm(len(part), generator=generator)]
+        for part in (known.nonzero().squeeze(1), (~known).nonzero().squeeze(1))
+    )
+    phase = torch.rand((), generator=generator).double()  # of 24 bits, so that no sum is rounded up to N_l
+    # N / N_l >= 1 apart, so that no two fall on one place
+    places = ((torch.arange(len(labelled)) + phase) * (count / max(1, len(labelled)))).long()
+    order = torch.empty(count, dtype=torch.long)
+    free = torch.ones(count, dtype=torch.bool)
+    free[places] = False
+    order[places], order[free] = labelled, rest
+    return order
+
+
+def partly_known(y: Tensor | None, spec: Spec) -> Tensor | None:
+    """Whether the label of each datum is known, (N,), or None where all are or there is none.
+
+    Raises:
+        ValueError: for a label that is neither a class of the spec nor -1.
+    """
+    if y is None or not len(y):
+        return None
+    least, most = int(y.min()), int(y.max())
+    if least < -1 or (spec.classes is not None and most >= spec.classes):
+        wrong = least if least < -1 else most
+        classes = "a class" if spec.classes is None else f"0..{spec.classes - 1}"
+        raise ValueError(f"`y` holds {wrong}; expected {classes}, or -1 where the label is unknown")
+    return None if least >= 0 else y >= 0
 
 
 def shuffled(count: int, seed: int) -> NDArray[np.int64]:

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 
 from vaekit.data.batch import Data, Splits, shuffled
 from vaekit.data.catalogue import ENTRIES
+from vaekit.data.labels import keep_labels, known_labels
 from vaekit.data.named import read_named
-from vaekit.data.prepare import Rows, Treatment, nature_of, quadrant_order, treat
+from vaekit.data.prepare import Rows, Treatment, classes_of, nature_of, quadrant_order, treat
 from vaekit.data.raw import Binarise, Original, Raw, check_size, integer_labels, read
 from vaekit.data.spec import Kind, Spec
 from vaekit.data.sprites import load_dsprites
@@ -34,6 +35,8 @@ def load(
     seed: int = 0,
     limit: int | None = None,
     labels: str | ArrayLike | None = None,
+    labelled: int | None = None,
+    labelled_seed: int = 0,
     kind: Kind | None = None,
     standardise: bool = True,
     memory: int = MEMORY,
@@ -57,7 +60,11 @@ def load(
             or the visible quadrants of the picture, with `x` the pixels that are to be predicted.
         seed: of the split.
         limit: keep only the first so many data of each split, for quick tries (of dSprites a random sample).
-        labels: name of the label column of a table, or the labels (N,) themselves.
+        labels: name of the label column of a table, or the labels (N,) themselves; -1 stands for a label that
+            is unknown.
+        labelled: number of training data that keep their label, equally many of every class; the labels of
+            all others are hidden. Validation and test data keep theirs.
+        labelled_seed: of that choice.
         kind: what the values are; inferred by default. Values that contradict it are refused.
         standardise: subtract from each column of a real table its training mean and divide by its standard
             deviation; the constants are kept in the spec.
@@ -71,14 +78,23 @@ def load(
     ((1, 8, 8), 'binary', 1437, 180, 180)
     """
     _check_options(binarise, context, kind, limit)
+    if labelled is None and labelled_seed:
+        raise UserError(f"`labelled_seed` is {labelled_seed}, but no labels are hidden: give `labelled` too")
     name = _known(source)
     if name == "dsprites":
+        if labelled is not None:
+            raise UserError("dsprites has factors, no labels; expected no `labelled`")
         return load_dsprites(size, channels, context, seed, limit, kind, labels)
     raw = _read(name, source, size, channels, labels, memory)
     nature = nature_of(raw, kind, binarise)
     train, valid, test, note = _split(raw, seed)
     train, valid, test = (rows[:limit] for rows in (train, valid, test))
     notes = [note, "" if limit is None else f"at most {limit} data of each split"]
+    if labelled is not None:
+        raw.y = keep_labels(raw.y, train, labelled, labelled_seed, classes_of(raw), raw.name)
+        notes.append(f"{labelled} training labels kept, equally many of every class, by seed {labelled_seed}")
+    elif (known := known_labels(raw.y, train)) is not None:
+        notes.append(f"{known} of {len(train)} training data have a label, the others -1")
     treatment = treat(raw, train, nature, context=context, standardise=standardise, notes=notes)
     return Splits(
         treatment.build(raw, train, train=True, memory=memory),
@@ -138,7 +154,8 @@ def load_like(
         _match_classes(raw, spec)
     rows = np.arange(len(raw.x), dtype=np.int64)[:limit]
     levels = spec.levels if spec.kind == "categorical" else nature.levels
-    known = replace(spec, name=raw.name, size=len(rows), levels=levels)
+    labelled = known_labels(raw.y, rows)
+    known = replace(spec, name=raw.name, size=len(rows), levels=levels, labelled=labelled)
     one_hot = spec.context is not None and spec.quadrants is None and raw.c is None
     order, visible = (
         (None, 0) if spec.quadrants is None else quadrant_order(raw.name, picture, spec.quadrants)
@@ -244,7 +261,8 @@ def _match_classes(raw: Raw, spec: Spec) -> None:
             raise UserError(
                 f"{raw.name} has the label {strange[0]!r}; expected one of {', '.join(spec.class_names[:20])}"
             )
-        raw.y = np.array([spec.class_names.index(name) for name in raw.class_names])[raw.y]
+        numbers = np.array([spec.class_names.index(name) for name in raw.class_names])
+        raw.y = np.where(raw.y < 0, raw.y, numbers[raw.y])
     if int(raw.y.max()) >= spec.classes:
         raise UserError(f"{raw.name} has the label {int(raw.y.max())}; expected 0..{spec.classes - 1}")
 

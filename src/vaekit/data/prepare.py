@@ -14,6 +14,7 @@ from vaekit.data.arrays import ArrayData
 from vaekit.data.batch import Data, mix
 from vaekit.data.images import hidden_first
 from vaekit.data.kinds import check, infer, pieces, scan, stored_type
+from vaekit.data.labels import known_labels
 from vaekit.data.pictures import Pictures
 from vaekit.data.raw import Binarise, Raw
 from vaekit.data.spec import Kind, Spec
@@ -199,7 +200,7 @@ def treat(
                 f"{raw.name}: `c` has shape {raw.c.shape}; expected ({len(raw.x)}, ...), one row a datum"
             )
         scan(raw.c, f"{raw.name}: `c`")
-    classes = None if raw.y is None else _classes(raw)
+    classes = classes_of(raw)
     offset = scale = None
     notes = [*raw.notes, nature.note(), *notes]
     if standardise and nature.kind == "real" and len(raw.shape) == 1 and not isinstance(raw.x, Pictures):
@@ -210,6 +211,11 @@ def treat(
     if context == "labels":
         if classes is None:
             raise UserError(f"{raw.name} has no labels; expected them for `context` = 'labels'")
+        if raw.y is not None and (raw.y < 0).any():
+            raise UserError(
+                f"{raw.name} has {int((raw.y < 0).sum())} data without a label; expected one for every datum "
+                "where it is the condition: leave out `context` or `labelled`"
+            )
         given = (classes,)
         notes.append("the condition is the label, one-hot")
     elif context != "none":
@@ -236,6 +242,7 @@ def treat(
         binarised=nature.mode,
         picture=picture,
         quadrants=quadrants,
+        labelled=known_labels(raw.y, rows),
     )
     return Treatment(spec, nature, order, visible, context == "labels")
 
@@ -252,7 +259,10 @@ def quadrant_order(name: str, picture: tuple[int, ...], quadrants: int) -> tuple
     return hidden_first(height, width, channels, quadrants)
 
 
-def _classes(raw: Raw) -> int:
+def classes_of(raw: Raw) -> int | None:
+    """Number of classes of the labels, if there are any."""
+    if raw.y is None:
+        return None
     if raw.class_names is not None:
         return len(raw.class_names)
     parts = [raw.y, raw.test.y if raw.test else None]

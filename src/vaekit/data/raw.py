@@ -267,7 +267,8 @@ def integer_labels(
     """Labels as (N,) int64 from 0 and the names of their classes, if they are names.
 
     Raises:
-        UserError: for labels that are not one per datum, or neither names nor whole numbers from 0.
+        UserError: for labels that are not one per datum, or neither names nor whole numbers from 0 (-1 is the
+            label of a datum whose label is unknown).
     """
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.shape != (count,):
@@ -281,12 +282,16 @@ def integer_labels(
             return numbers.astype(np.int64), tuple(str(word) for word in known)
     if y.dtype.kind not in "buif":
         raise UserError(f"{name}: the labels are of type {y.dtype}; expected whole numbers or names")
-    wrong = ~((y >= 0) & (y == np.floor(y)) & (y < 2**31))
-    if wrong.any():
+    wrong = ~((y >= -1) & (y == np.floor(y)) & (y < 2**31))
+    if wrong.any() or (y < 0).all():
         k = int(np.argmax(wrong))
-        raise UserError(f"{name}: label {k} is {y[k].item()}; expected whole numbers from 0, or names")
+        raise UserError(
+            f"{name}: label {k} is {y[k].item()}; expected whole numbers from 0 (-1 for some that are "
+            "unknown), or names"
+        )
     y = y.astype(np.int64)
     known, numbers = np.unique(y, return_inverse=True)
+    unknown = int(known[0] < 0)
     if class_names is None and int(known[-1]) >= 2 * len(known) + 10:  # years, codes: not 0 .. classes-1
-        return numbers.astype(np.int64), tuple(str(k) for k in known)
+        return numbers.astype(np.int64) - unknown, tuple(str(k) for k in known[unknown:])
     return y, class_names

@@ -25,6 +25,7 @@ class Spec:
         levels: number of equally spaced values when a `unit` set is quantised (256 for 8 bit), or the number
             of classes of a `categorical` one.
         classes: number of classes of the label `y` (0 .. classes-1), if there is one.
+        labelled: number of training data whose label is known, the others have y = -1; None where all are.
         context: event shape of the condition `c` that comes with every datum, if there is one.
         columns: names of the columns of a table.
         factors: ground-truth factor name -> number of values, in the order of the label columns.
@@ -54,6 +55,7 @@ class Spec:
     binarised: Literal["dynamic", "threshold"] | None = None
     picture: tuple[int, ...] | None = None
     quadrants: int | None = None
+    labelled: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -64,6 +66,11 @@ class Spec:
             raise ValueError(f"a categorical set needs `levels` >= 2; got {self.levels}")
         if (self.offset is None) != (self.scale is None):
             raise ValueError("`offset` and `scale` belong together; got one of them")
+        if self.labelled is not None and (self.classes is None or not 0 <= self.labelled <= self.size):
+            raise ValueError(
+                f"`labelled` is {self.labelled}, of {self.size} data with {self.classes} classes; expected 0 "
+                "to all of the data, and a number of classes"
+            )
         for name in ("columns", "offset", "scale"):
             constants = getattr(self, name)
             if constants is not None and len(constants) != self.dimensions:

@@ -12,7 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaekit.data.batch import Batch, batch_count, checked_index, epoch_order, moved, noise_seed, take_seed
+from vaekit.data.batch import (
+    Batch,
+    batch_count,
+    checked_index,
+    epoch_order,
+    moved,
+    noise_seed,
+    partly_known,
+    take_seed,
+)
 from vaekit.data.decode import Decoder
 from vaekit.data.spec import Spec
 
@@ -133,6 +142,7 @@ class StreamData:
             raise ValueError(f"`workers` is {workers} and `ahead` is {ahead}; expected 1 or more")
         self.spec, self.source = spec, source
         self.y = None if y is None else y.long()
+        self.known = partly_known(self.y, spec)
         self.c = None if c is None else c.float()
         self.factors = None if factors is None else factors.long()
         self.binarise, self.visible, self.columns = binarise, visible, columns
@@ -196,7 +206,9 @@ class StreamData:
     def _produce(
         self, numbers: range, size: int, seed: int, epoch: int, shuffle: bool, device: torch.device
     ) -> Iterator[Batch]:
-        order = epoch_order(len(self), seed=seed, epoch=epoch) if shuffle else torch.arange(len(self))
+        order = torch.arange(len(self))
+        if shuffle:
+            order = epoch_order(len(self), seed=seed, epoch=epoch, known=self.known)
         decode = Decoder(self.spec, self.binarise, self.visible)
         generator = torch.Generator(device) if self.binarise else None
         pin = device.type == "cuda"

@@ -1,4 +1,4 @@
-"""Categorical latents as one-hot vectors, exact and relaxed."""
+"""Classes as one-hot vectors: labels, and categorical latents, exact and relaxed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from vaekit.distributions.codes import Discrete
 from vaekit.distributions.lean import SampleShape, sum_event
 from vaekit.errors import UnsupportedError
 
+IMPOSSIBLE = -1e30
+"""Logit of a class that cannot be: its probability is exactly 0, and 0 times its logarithm is 0, not NaN."""
+
 
 class _Classes(Discrete, ABC):
     """Independent classes with probabilities softmax(l); a draw has one row of K numbers for each.
@@ -22,7 +25,7 @@ class _Classes(Discrete, ABC):
         event_dims: number of event axes, the axis of the classes included.
     """
 
-    def __init__(self, logits: Tensor, event_dims: int = 2) -> None:
+    def __init__(self, logits: Tensor, event_dims: int = 1) -> None:
         super().__init__(event_dims)
         self.logits = logits
 
@@ -63,9 +66,23 @@ class _Classes(Discrete, ABC):
 
 
 class OneHot(_Classes):
-    """Exact draws: rows with a single one; log p(z) = sum_i log softmax(l_i)[k_i]."""
+    """Exact draws: rows with a single one; log p(z) = sum_i log softmax(l_i)[k_i].
+
+    For a row that is zero everywhere, which stands for a label that nobody knows, the logarithm is 0.
+    """
 
     has_rsample = False
+
+    @classmethod
+    def certain(cls, labels: Tensor, otherwise: Tensor) -> OneHot:
+        """All mass on the label where there is one; the given logits where its vector is zero.
+
+        Args:
+            labels: one-hot vectors or zeros, (*batch, C).
+            otherwise: logits, (*batch, C).
+        """
+        known = labels.sum(-1, keepdim=True) > 0
+        return cls(torch.where(known, (1 - labels) * IMPOSSIBLE, otherwise))
 
     @torch.no_grad()
     def sample(self, sample_shape: SampleShape = ()) -> Tensor:

@@ -12,8 +12,8 @@ from vaekit.distributions.lean import SampleShape, Symmetric, sum_event
 from vaekit.distributions.neighbourhood import Neighbourhood
 from vaekit.distributions.normal import HALF_LOG_2PI
 
-AT_ONCE = 256
-"""Unit vectors that are solved for together where the variance is asked for: bounds its memory."""
+AT_ONCE = 1 << 24
+"""Numbers that are solved for together where the variance is asked for: bounds its memory."""
 
 
 class SparsePrecisionNormal(Symmetric):
@@ -73,7 +73,7 @@ class SparsePrecisionNormal(Symmetric):
         shape, event = self.shape, self.event_shape
         ones = torch.eye(event.numel(), dtype=self.loc.dtype, device=self.loc.device)
         total = torch.zeros_like(self.loc)
-        for rows in ones.split(AT_ONCE):
+        for rows in ones.split(max(1, AT_ONCE // shape.numel())):
             units = rows.view(len(rows), *[1] * len(self.batch_shape), *event).expand(-1, *shape)
             total = total + self._solve(units).square().sum(0)
         return total
@@ -91,9 +91,8 @@ class SparsePrecisionNormal(Symmetric):
         columns = torch.arange(count, device=self.loc.device)
         diagonal = self.log_diagonal.exp().expand(self.shape).flatten(-self.event_dims)
         weights = self.weights.expand(*self.batch_shape, len(self.neighbourhood), *self.event_shape)
-        dense = self.loc.new_zeros(
-            *self.batch_shape, count + 1, count
-        )  # the last row takes what lies outside
+        # one row more, which takes what lies outside
+        dense = self.loc.new_zeros(*self.batch_shape, count + 1, count)
         dense[..., later, columns] = weights.flatten(-self.event_dims)
         dense[..., columns, columns] = diagonal
         return dense[..., :count, :]

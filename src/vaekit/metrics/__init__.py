@@ -11,9 +11,11 @@ from vaekit.metrics.dependence import (
 )
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
+from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
 from vaekit.metrics.matching import PriorMatch, prior_match
-from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet
+from vaekit.metrics.residuals import neighbour_correlation
+from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet, sharpness
 
 __all__ = [
     "Ais",
@@ -23,6 +25,7 @@ __all__ = [
     "Dependence",
     "Distance",
     "Elbo",
+    "ErrorRate",
     "GaussianTotalCorrelation",
     "Information",
     "LatentUse",
@@ -31,19 +34,23 @@ __all__ = [
     "against_floor",
     "ais",
     "annealed_weights",
+    "bayes_classes",
     "bdmc",
     "code_use",
     "elbo",
     "energy_distance",
+    "error_rate",
     "evaluate",
     "frechet",
     "gaussian_total_correlation",
     "latent_use",
     "log_evidence",
     "mutual_information",
+    "neighbour_correlation",
     "nll",
     "perplexity",
     "prior_match",
+    "sharpness",
     "sigmoid_schedule",
     "total_correlation",
 ]

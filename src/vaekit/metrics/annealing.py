@@ -103,6 +103,11 @@ class Path:
                 "is exact, use `nll`"
             )
         trace = model(batch)
+        if trace.axes != ("batch",):
+            raise UnsupportedError(
+                f"annealing moves one draw for every datum, but the trace has the axes {trace.axes}: where "
+                "labels are enumerated, use `nll`"
+            )
         if any(latent.chained for latent in trace.latents.values()):
             raise UnsupportedError(
                 "annealed importance sampling is for models whose latents are independent given x; "

@@ -9,9 +9,10 @@ from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
 from vaekit.metrics.codes import code_use
 from vaekit.metrics.evidence import elbo, nll
+from vaekit.metrics.labels import error_rate
 from vaekit.metrics.latents import latent_use, mutual_information
 from vaekit.metrics.passes import LOAD, Progress
-from vaekit.models import Model
+from vaekit.models import Classifier, Model
 
 
 def evaluate(
@@ -24,6 +25,7 @@ def evaluate(
     batch_size: int = LOAD,
     pairs: int = 2000,
     progress: Progress | None = None,
+    classifier: Classifier | None = None,
 ) -> dict[str, Any]:
     """Evidence lower bound, likelihood by importance sampling, use of the latents: one record of JSON values.
 
@@ -39,6 +41,7 @@ def evaluate(
         batch_size: data per pass of the bound.
         pairs: largest number N of data for the mutual information, which costs N^2.
         progress: of the likelihood, by far the longest part: called with the number of data done and of all.
+        classifier: tells the classes of the data, if the model itself does not.
     """
     notes: dict[str, str] = {}
     record: dict[str, Any] = {"seed": seed}
@@ -83,6 +86,13 @@ def evaluate(
         record["mutual_information_bound"] = information["bound"]
     except UnsupportedError as error:
         notes["mutual_information"] = str(error)
+    if classifier is not None or isinstance(model, Classifier):
+        try:
+            errors = error_rate(model, data, classifier=classifier, seed=seed, limit=limit).to_json()
+            for ours, theirs in (("error", "error"), ("error_se", "error_se"), ("error_n", "n")):
+                record[ours] = errors[theirs]
+        except UnsupportedError as error:
+            notes["error"] = str(error)
     record["notes"] = notes
     return record
 

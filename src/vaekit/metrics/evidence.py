@@ -186,7 +186,7 @@ def draws_of(model: Model, samples: int) -> int:
 def _estimate(model: Model, batch: Batch, samples: int, chunk: int | None, rows: int | None) -> _Estimate:
     """Streaming log-sum-exp of w and w^2 over chunks of draws."""
     samples = draws_of(model, samples)
-    rows, chunk = fitting(batch, samples, chunk, rows)
+    rows, chunk = fitting(batch, samples, chunk, rows, model.passes)
     keep_freed_memory()
     means, sizes = [], []
     for part in split_batch(batch, rows):
@@ -207,7 +207,8 @@ def log_evidence(
 
     Args:
         model: on the device of the batch.
-        batch: `x` (B, *event) and, in a conditional model, `c`.
+        batch: `x` (B, *event) and, in a conditional model, `c`. Of a model that infers labels, `y` makes it
+            log p(x, y) where the label is known.
         samples: K, draws per datum.
         seed: of the noise.
         chunk: largest number of draws in one pass; None for one that keeps memory small.
@@ -255,7 +256,7 @@ def nll(
     means, sizes, done, samples = [], [], 0, draws_of(model, samples)
     with evaluating(model, seed):
         for batch, total in loaded(data, model, seed=seed, limit=limit):
-            rows, _ = fitting(batch, samples, chunk, batch_size)
+            rows, _ = fitting(batch, samples, chunk, batch_size, model.passes)
             for part in split_batch(batch, rows):
                 estimate = _estimate(model, part, samples, chunk, rows)
                 means.append(estimate.log_mean.cpu())

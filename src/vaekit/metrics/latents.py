@@ -112,9 +112,11 @@ def latent_use(
                         "`code_use` for how many of its codes are used"
                     )
                 means[name].append(mean.flatten(1).double().cpu())
-            latents = model(batch).latents
-            for name, latent in latents.items():
+            trace = model(batch)
+            for name, latent in trace.latents.items():
                 found = _rate_per_dimension(latent) if latent.closed else None
+                if found is not None and trace.weights is not None:
+                    found = (trace.weights.unsqueeze(-1) * found.flatten(2)).sum(0)  # expected over labels
                 collected = rates[name]
                 if found is None or collected is None:
                     rates[name] = None
@@ -184,6 +186,11 @@ def mutual_information(model: Model, data: Data, *, n: int = 2000, seed: int = 0
     with evaluating(model, seed):
         for batch, _ in loaded(data, model, seed=seed, limit=n, size=_BLOCK):
             trace = model(batch)
+            if trace.axes != ("batch",):
+                raise UnsupportedError(
+                    f"the trace has the axes {trace.axes}; mutual information is estimated from one draw for "
+                    "every datum, and the posterior of a latent beside a label is a mixture over labels"
+                )
             if "c" in batch and any(latent.p.batch_shape for latent in trace.latents.values()):
                 raise UnsupportedError(
                     "the prior depends on the condition, so that q(z) has no prior to be compared with: "

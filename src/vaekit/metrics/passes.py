@@ -12,7 +12,7 @@ import torch
 
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
-from vaekit.models import Model
+from vaekit.models import Model, without_withheld
 from vaekit.randomness import quiet
 from vaekit.trace import Batch, Trace
 
@@ -51,7 +51,7 @@ def evaluating(model: Model, seed: int, gradients: bool = False) -> Iterator[Non
 
 
 def loaded(
-    data: Data, model: Model, *, seed: int, limit: int | None, size: int = LOAD
+    data: Data, model: Model, *, seed: int, limit: int | None, size: int = LOAD, labels: bool = False
 ) -> Iterator[tuple[Batch, int]]:
     """Batches on the model's device and in its floating type, each with the number of all data.
 
@@ -61,6 +61,7 @@ def loaded(
         seed: of the subset, and of the randomness in the data.
         limit: largest number of data.
         size: number of data in a batch.
+        labels: keep what the model is to infer, to compare with it; by default it is withheld.
 
     Raises:
         ValueError: for a limit or size below 1, or an empty set.
@@ -79,7 +80,8 @@ def loaded(
         if kept < 1:
             break
         done += kept
-        yield {k: _cast(v[:kept], dtype) for k, v in batch.items()}, total
+        shown = batch if labels else without_withheld(model, batch)
+        yield {k: _cast(v[:kept], dtype) for k, v in shown.items()}, total
 
 
 def _cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -102,7 +104,9 @@ def keep_freed_memory() -> None:
     torch.empty(30 * 2**20, dtype=torch.uint8)
 
 
-def fitting(batch: Batch, draws: int, chunk: int | None = None, rows: int | None = None) -> tuple[int, int]:
+def fitting(
+    batch: Batch, draws: int, chunk: int | None = None, rows: int | None = None, passes: int = 1
+) -> tuple[int, int]:
     """How many data and how many draws of each go in one pass, so that its temporaries stay small.
 
     A tensor of one pass, (draws, data, D), has about two million elements on a CPU, so that it stays in
@@ -113,6 +117,7 @@ def fitting(batch: Batch, draws: int, chunk: int | None = None, rows: int | None
         draws: number of draws of every datum that are wanted.
         chunk: largest number of draws in a pass, if the caller has chosen it.
         rows: number of data in a pass, if the caller has chosen it.
+        passes: of the model for every draw; see `Model.passes`.
 
     Returns:
         rows, chunk.
@@ -122,7 +127,7 @@ def fitting(batch: Batch, draws: int, chunk: int | None = None, rows: int | None
             raise ValueError(f"`{name}` is {value}; expected 1 or more")
     x = batch["x"]
     elements = _ELEMENTS.get(x.device.type, _ELEMENTS["cpu"])
-    room = max(1, elements // max(x[0].numel(), _NARROW))  # draws x data
+    room = max(1, elements // (max(x[0].numel(), _NARROW) * passes))  # draws x data
     if rows is None:
         rows = room // (draws if chunk is None else min(chunk, draws))
     rows = min(max(rows, 1), len(x))
@@ -133,15 +138,15 @@ def fitting(batch: Batch, draws: int, chunk: int | None = None, rows: int | None
 
 
 def with_samples(trace: Trace) -> Trace:
-    """The trace, if its latents are (sample, batch, ...).
+    """The trace, if its latents are (sample, batch, ...) or, with enumerated labels, (sample, y, batch, ...).
 
     Raises:
         UnsupportedError: if it has other axes.
     """
-    if trace.axes != ("sample", "batch"):
+    if trace.axes not in (("sample", "batch"), ("sample", "y", "batch")):
         raise UnsupportedError(
-            "importance sampling needs draws with the axes ('sample', 'batch'); the model's trace has "
-            f"{trace.axes}"
+            "importance sampling needs draws with the axes ('sample', 'batch'), perhaps with labels 'y' "
+            f"between; the model's trace has {trace.axes}"
         )
     return trace
 

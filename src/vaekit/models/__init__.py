@@ -3,7 +3,17 @@
 from vaekit.models.chain import Chain
 from vaekit.models.explicit import Explicit
 from vaekit.models.flat import Flat
-from vaekit.models.model import Model
+from vaekit.models.labels import LabelMarginal
+from vaekit.models.model import Classifier, Model, without_withheld
 from vaekit.models.top_down import TopDown
 
-__all__ = ["Chain", "Explicit", "Flat", "Model", "TopDown"]
+__all__ = [
+    "Chain",
+    "Classifier",
+    "Explicit",
+    "Flat",
+    "LabelMarginal",
+    "Model",
+    "TopDown",
+    "without_withheld",
+]

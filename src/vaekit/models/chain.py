@@ -71,7 +71,7 @@ class Chain(Model):
     def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
         """p(x | latents): a latent that is not given stands at the mean of its prior given the one above."""
         given = () if context is None else (context,)
-        rows = next(iter(values.values())).shape[0]
+        rows = len(next(iter((*values.values(), *given))))
         above: tuple[Tensor, ...] = ()
         for name, prior in zip(reversed(self.names), reversed(self.priors), strict=True):
             value = values.get(name)

@@ -100,7 +100,7 @@ class Flat(Model):
             context: (n, *context) in a conditional model.
         """
         given = () if context is None else (context,)
-        rows = next(iter(values.values())).shape[0]
+        rows = len(next(iter((*values.values(), *given))))
         filled = []
         for name, posterior, prior in zip(self.names, self.posteriors, self.priors, strict=True):
             value = values.get(name)

@@ -20,6 +20,10 @@ class Model(nn.Module, ABC):
 
     names: tuple[str, ...]
     likelihood: nn.Module
+    withheld: tuple[str, ...] = ()
+    """Entries of a batch that the model infers where they are absent: held-out data are shown without."""
+    passes: int = 1
+    """Passes through the networks of the latents that one draw for one datum takes."""
 
     @abstractmethod
     def forward(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:
@@ -46,3 +50,19 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """p(x|z) for n draws of z from the prior: take its `mean`, or `sample()` it."""
+
+
+class Classifier(ABC):
+    """What else a model is if it tells the class of a datum."""
+
+    classes: int
+
+    @abstractmethod
+    def classify(self, batch: Batch) -> Tensor:
+        """The probability of every class given x, (B, classes); labels in the batch are not looked at."""
+
+
+def without_withheld(model: nn.Module, batch: Batch) -> Batch:
+    """The batch as held-out data are shown to a model: without what it is to infer."""
+    hidden = model.withheld if isinstance(model, Model) else ()
+    return {name: value for name, value in batch.items() if name not in hidden}

@@ -135,7 +135,7 @@ class TopDown(Model):
     def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
         """p(x | latents): a latent that is not given stands at the mean of its prior given those above."""
         given = () if context is None else (context,)
-        rows = next(iter(values.values())).shape[0]
+        rows = len(next(iter((*values.values(), *given))))
         above: tuple[Tensor, ...] = ()
         for level in reversed(range(len(self.names))):
             value = values.get(self.names[level])

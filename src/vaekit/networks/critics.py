@@ -16,8 +16,8 @@ from vaekit.networks.larsen import SIZES
 CriticArchitecture = Literal["mlp", "conv"]
 """mlp: fully connected. conv: convolutions for images of 28, 32 or 64 pixels."""
 
-LARSEN_LAYER = 4
-"""Of the convolutions for 64 pixels: the layer whose features Larsen et al. compare, the last convolution."""
+CONV28_LAYER, LARSEN_LAYER = 2, 4
+"""The last convolution of each critic; of the one for 64 pixels, the layer that Larsen et al. compare."""
 
 
 class Sight(NamedTuple):

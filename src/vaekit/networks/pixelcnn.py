@@ -66,25 +66,29 @@ def gate(x: Tensor) -> Tensor:
 
 @final
 class GatedBlock(nn.Module):
-    """One layer of the two stacks: v' = gate(V v + c), h' = h + W gate(H h + L V v + c)."""
+    """One layer of the two stacks: v' = gate(V v + c), h' = h + W gate(H h + L V v + c).
 
-    def __init__(self, width: int, reach: int, mask: Mask, dropout: float) -> None:
+    Maps of one row have nothing above them: `above` is False, and the vertical stack is left out.
+    """
+
+    def __init__(self, width: int, reach: int, mask: Mask, dropout: float, above: bool = True) -> None:
         super().__init__()
-        self.vertical = CausalConv2d("vertical", mask, width, 2 * width, reach)
+        self.vertical = CausalConv2d("vertical", mask, width, 2 * width, reach) if above else None
         self.horizontal = CausalConv2d("horizontal", mask, width, 2 * width, reach)
-        self.link = nn.Conv2d(2 * width, 2 * width, 1)
+        self.link = nn.Conv2d(2 * width, 2 * width, 1) if above else None
         self.out = nn.Conv2d(width, width, 1)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.residual = mask == "B"  # type A must not hand its own place on
 
     def forward(self, v: Tensor, h: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Both stacks (N, width, H, W); the condition is broadcastable to (N, 2 width, H, W)."""
-        above = self.vertical(v)
-        beside = self.horizontal(h) + self.link(above)
-        if condition is not None:
-            above, beside = above + condition, beside + condition
-        left = self.out(self.dropout(gate(beside)))
-        return gate(above), h + left if self.residual else left
+        beside = self.horizontal(h)
+        if self.vertical is not None and self.link is not None:
+            above = self.vertical(v)
+            beside = beside + self.link(above)
+            v = gate(above if condition is None else above + condition)
+        left = self.out(self.dropout(gate(beside if condition is None else beside + condition)))
+        return v, h + left if self.residual else left
 
 
 @final
@@ -161,8 +165,9 @@ class PixelCNN(nn.Module):
         whole("heads", heads)
         self.embedding = nn.Embedding(self.levels, width)
         self.place = nn.Parameter(torch.zeros(width, *self.side))
-        self.first = GatedBlock(width, 3, "A", 0.0)
-        self.blocks = nn.ModuleList(GatedBlock(width, reach, "B", dropout) for _ in range(blocks))
+        above = self.side[0] > 1
+        self.first = GatedBlock(width, 3, "A", 0.0, above)
+        self.blocks = nn.ModuleList(GatedBlock(width, reach, "B", dropout, above) for _ in range(blocks))
         self.attention = nn.ModuleList(CausalAttention(width, heads) for _ in range(attention))
         self.condition = (
             Condition(self.inputs[1], self.side, 2 * width, context_levels) if len(self.inputs) == 2 else None

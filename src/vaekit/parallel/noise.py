@@ -60,24 +60,35 @@ class _Plan(NamedTuple):
 class Rows(TorchFunctionMode):
     """Inside, a random draw for the rows of a share is the part of one for the whole batch.
 
-    The batch is the first axis of a draw, or the second, after samples or enumerated labels, or the inner
-    part of the first, where both are one. A draw without such an axis is made once for every process, and
-    each takes its own. Samplers whose need of random numbers depends on what they draw (rejection) move the
-    streams of the processes apart; `Team.align` brings them together at the end of an epoch.
+    The batch is the first axis of a draw, or the second, after samples or enumerated labels, or the third,
+    after both, or the inner part of the first, where both are one. A draw without such an axis is made once
+    for every process, and each takes its own. Samplers whose need of random numbers depends on what they draw
+    (rejection) move the streams of the processes apart; `Team.align` brings them together at the end of an
+    epoch.
 
     Args:
         total: number of data in the whole batch.
         start: number of the first datum of this share.
         rows: number of data in it.
         samples: number of draws per datum, if the procedure has a sample axis.
+        labels: number of classes that the model enumerates, if it does.
         rank: number of this process.
         size: number of processes.
     """
 
-    def __init__(self, total: int, start: int, rows: int, samples: int | None, rank: int, size: int) -> None:
+    def __init__(
+        self,
+        total: int,
+        start: int,
+        rows: int,
+        samples: int | None,
+        labels: int | None,
+        rank: int,
+        size: int,
+    ) -> None:
         super().__init__()
         self.total, self.start, self.rows = total, start, rows
-        self.samples, self.rank, self.size = samples, rank, size
+        self.samples, self.labels, self.rank, self.size = samples, labels, rank, size
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -90,6 +101,10 @@ class Rows(TorchFunctionMode):
     def _plan(self, shape: Sequence[int]) -> _Plan:
         asked, n = tuple(shape), self.rows
         place = (self.total, self.start, n)
+        # labels first: there may be as many of them as there are rows
+        for lead in ((self.labels,), (self.samples, self.labels)):
+            if None not in lead and len(asked) > len(lead) + 1 and asked[: len(lead) + 1] == (*lead, n):
+                return _Plan(asked, asked, len(lead), *place)
         if asked and asked[0] == n and not (len(asked) > 2 and asked[1] == n == self.samples):
             return _Plan(asked, asked, 0, *place)
         if len(asked) > 1 and asked[1] == n:

@@ -43,13 +43,14 @@ class Part(dict[str, Tensor]):
         super().__init__({n: value[self.start : self.start + self.rows] for n, value in whole.items()})
 
     @contextmanager
-    def noise(self, samples: int | None) -> Iterator[None]:
+    def noise(self, samples: int | None, labels: int | None = None) -> Iterator[None]:
         """Inside, draws are this part's of those for the whole batch, and `pooled` is over processes.
 
         Args:
             samples: draws per datum, if there is a sample axis.
+            labels: classes that the model enumerates, if it does.
         """
-        rows = Rows(self.total, self.start, self.rows, samples, self.rank, self.size)
+        rows = Rows(self.total, self.start, self.rows, samples, labels, self.rank, self.size)
         with pooling(Place(self.start, self.rows, self.count, self.total)), rows:
             yield
 

@@ -33,7 +33,7 @@ from vaekit.system import System, recipe
 from vaekit.terms import Deception, Discrimination, Distortion, codes, prior_codes
 
 NETWORKS = wiring.Dense(hidden=(1000, 1000))
-Posterior = Literal["deterministic", "gaussian"]
+Encoder = Literal["deterministic", "gaussian"]
 Prior = Literal["standard", "mixture"]
 
 
@@ -42,7 +42,7 @@ def adversarial_autoencoder(
     spec: Spec,
     *,
     latents: int = 8,
-    posterior: Posterior = "deterministic",
+    encoder: Encoder = "deterministic",
     prior: Prior = "standard",
     critic: tuple[int, ...] = (1000, 1000),
     likelihood: wiring.LikelihoodName = "auto",
@@ -56,7 +56,7 @@ def adversarial_autoencoder(
     Args:
         spec: the data.
         latents: dimensions of z.
-        posterior: deterministic for one code a datum, as the paper reports, or gaussian for a Gaussian.
+        encoder: deterministic for one code a datum, as the paper reports, or gaussian for a Gaussian.
         prior: p(z): standard for N(0, I), mixture for ten Gaussians on a ring in the plane of the first two
             latents.
         critic: widths of the hidden layers of the critic.
@@ -66,16 +66,16 @@ def adversarial_autoencoder(
         learning_rate: of Adam for the reconstruction.
         critic_learning_rate: of Adam for critic and encoder in the game.
     """
-    checks.known("posterior", posterior, Posterior)
+    checks.known("encoder", encoder, Encoder)
     checks.number("critic_learning_rate", critic_learning_rate, above=0)
     checks.known("prior", prior, Prior)
     event = (checks.whole("latents", latents, least=2 if prior == "mixture" else 1),)
-    encoder = wiring.encoder_of(spec, architecture, hidden, dense=NETWORKS)
+    network = wiring.encoder_of(spec, architecture, hidden, dense=NETWORKS)
     decoder = wiring.decoder_of(spec, architecture, hidden, [latents], dense=NETWORKS)
     model = Flat(
-        Deterministic(encoder, event)
-        if posterior == "deterministic"
-        else wiring.make_posterior("diagonal", encoder, latents),
+        Deterministic(network, event)
+        if encoder == "deterministic"
+        else wiring.make_posterior("diagonal", network, latents),
         GaussianRing(event) if prior == "mixture" else wiring.make_prior("standard", latents),
         wiring.make_likelihood(likelihood, spec, decoder),
     )

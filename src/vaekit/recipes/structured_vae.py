@@ -74,10 +74,11 @@ def structured_vae(
             f"structured_vae models real or unit data by a Gaussian; {spec.name!r} is {spec.kind}: take vae, "
             'or the data option binarise="none" where there are grey levels'
         )
-    decoder = wiring.decoder_of(spec, architecture, hidden, [latents])
-    likelihood = StructuredGaussian(decoder, spec.shape, neighbourhood, ceiling, start)
     encoder = wiring.encoder_of(spec, architecture, hidden)
+    decoder = wiring.decoder_of(spec, architecture, hidden, [latents])
     posterior = wiring.make_posterior("diagonal", encoder, latents)
+    # its network is drawn last: up to the start two runs differ in nothing but their neighbourhood
+    likelihood = StructuredGaussian(decoder, spec.shape, neighbourhood, ceiling, start)
     model = Flat(posterior, wiring.make_prior("standard", latents), likelihood)
     terms: dict[str, tuple[Weight, Term]] = {"distortion": (1.0, Distortion()), "rate": (1.0, Rate())}
     if prior is not None:

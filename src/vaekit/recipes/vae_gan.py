@@ -9,9 +9,11 @@ Dis_l is layer l of the discriminator, frozen for L_feat; Enc sees nothing of V.
 one point, on one trace, and x, xt, x_p are one batch to the discriminator's normalisation. The decoder ends
 in a point: there is no likelihood of x, and what asks for one is refused.
 
+Binary pixels tell data from a decoder's points at once: take grey levels (data option binarise="none").
+
 Differences from the paper: it prints V with the sign of a cost in the decoder's line; gamma is not given
-there (the authors' code has 1e-6 for faces, 5e-5 else, on larger features); decoders of data in [0, 1] end in
-a sigmoid, not tanh. `margin`, `imitations` and the equilibrium of 0.68 are those of the code
+there (the authors' code has 1e-6 for faces, 5e-5 else); decoders of data in [0, 1] end in a sigmoid, not
+tanh. `margin`, `imitations` and the equilibrium of 0.68 are those of the code
 (andersbll/autoencoding_beyond_pixels), which also balances real and imitated data; `loss` is an addition.
 
 A. B. L. Larsen, S. K. Sonderby, H. Larochelle, O. Winther, Autoencoding beyond pixels using a learned
@@ -39,7 +41,7 @@ EQUILIBRIUM = 0.68
 def vae_gan(
     spec: Spec,
     *,
-    gamma: float = 1e-3,
+    gamma: float | None = None,
     layer: int | None = None,
     loss: Loss = "saturating",
     imitations: Imitations = "both",
@@ -53,9 +55,10 @@ def vae_gan(
 
     Args:
         spec: the data.
-        gamma: weight of reconstruction against imitation in the decoder.
-        layer: l, whose features are compared: 0 is x itself, 1 the first layer; by default the last one
-            before the logit, and 4 at 64x64 pixels as in the paper.
+        gamma: weight of reconstruction against imitation in the decoder; by default 5e-5 with the networks of
+            the paper, and 1 with smaller ones, whose features are fewer.
+        layer: l, whose features are compared: 0 is x itself, 1 the first layer; by default the last
+            convolution, which is 4 in the paper, or the first fully connected layer.
         loss: what the decoder minimises of the game: saturating, log(1 - Dis), as in the paper; or -log Dis,
             whose gradient does not vanish where the discriminator is sure.
         imitations: what the discriminator judges beside x: both, xt and x_p, or only what is drawn, x_p.
@@ -66,11 +69,11 @@ def vae_gan(
         hidden: widths of the hidden layers of fully connected networks.
         learning_rate: of RMSProp.
     """
-    checks.number("gamma", gamma, least=0)
     checks.known("loss", loss, Loss)
     checks.known("imitations", imitations, Imitations)
     wiring.unconditional(spec, "vae_gan")
     arena = wiring.arena(spec, latents, architecture, hidden)
+    gamma = checks.number("gamma", arena.gamma if gamma is None else gamma, least=0)
     model, critic = arena.model, arena.critic(1, arena.layer if layer is None else layer)
     fakes: tuple[Role, ...] = ("rebuilt", "drawn") if imitations == "both" else ("drawn",)
     look = Look(critic)

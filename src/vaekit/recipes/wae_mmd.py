@@ -22,18 +22,15 @@ from typing import Literal
 from vaekit import checks, wiring
 from vaekit import conditionals as c
 from vaekit.data.spec import Spec
-from vaekit.errors import UnsupportedError
 from vaekit.models import Flat
 from vaekit.networks import Architecture
 from vaekit.objective import Objective
 from vaekit.procedures import Player, Simultaneous
-from vaekit.schedules import Weight
 from vaekit.system import System, recipe
-from vaekit.terms import MMD, Distortion, SquaredError, Term
+from vaekit.terms import MMD
 from vaekit.terms.discrepancy import SCALES, Kernel
 
 Encoder = Literal["deterministic", "gaussian"]
-Decoder = Literal["point", wiring.LikelihoodName]
 
 
 @recipe
@@ -45,7 +42,7 @@ def wae_mmd(
     kernel: Kernel = "imq",
     scales: tuple[float, ...] = SCALES,
     encoder: Encoder = "deterministic",
-    likelihood: Decoder = "point",
+    likelihood: wiring.Reconstruction = "point",
     architecture: Architecture = "auto",
     hidden: tuple[int, ...] | None = None,
     learning_rate: float = 1e-3,
@@ -67,21 +64,11 @@ def wae_mmd(
     checks.known("encoder", encoder, Encoder)
     checks.whole("latents", latents)
     network = wiring.decoder_of(spec, architecture, hidden, [latents])
-    terms: dict[str, tuple[Weight, Term]]
-    if likelihood != "point":
-        decoder = wiring.make_likelihood(likelihood, spec, network)
-        terms = {"distortion": (1.0, Distortion())}
-    elif spec.kind in ("count", "categorical"):
-        raise UnsupportedError(
-            f"`likelihood` is 'point', whose squared error is for measured values; {spec.name!r} is "
-            f"{spec.kind}: take likelihood auto"
-        )
-    else:
-        decoder = c.Deterministic(network, spec.shape)
-        terms = {"squared_error": (1.0, SquaredError())}
+    decoder, cost, term = wiring.make_reconstruction(likelihood, spec, network)
     posterior = c.Deterministic if encoder == "deterministic" else c.Gaussian
     codes = posterior(wiring.encoder_of(spec, architecture, hidden), (latents,))
     model = Flat(codes, wiring.make_prior("standard", latents), decoder)
-    terms["mmd"] = (checks.number("lambda_mmd", lambda_mmd, least=0), MMD(kernel, scales))
-    player = Player("autoencoder", [model], Objective(terms), wiring.adam(learning_rate, betas=(0.5, 0.999)))
+    weight = checks.number("lambda_mmd", lambda_mmd, least=0)
+    objective = Objective({cost: (1.0, term), "mmd": (weight, MMD(kernel, scales))})
+    player = Player("autoencoder", [model], objective, wiring.adam(learning_rate, betas=(0.5, 0.999)))
     return System(model, Simultaneous(model, [player]), batch_size=100, epochs=100)

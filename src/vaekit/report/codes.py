@@ -12,7 +12,7 @@ from torch.distributions import Distribution, kl_divergence
 from vaekit.data.batch import Batch, Data
 from vaekit.distributions import DiagonalNormal, StandardNormal
 from vaekit.metrics.passes import home_of
-from vaekit.models import Model
+from vaekit.models import Model, without_withheld
 
 ACTIVE = 0.01
 """A latent is in use where the variance of its posterior mean over the data exceeds this (Burda et al.)."""
@@ -117,7 +117,8 @@ def encode(model: Model, data: Data, most: int, source: Model | None = None) -> 
     rows = torch.linspace(0, len(data) - 1, count).round().long()
     rows = rows[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
     batch = take(data, rows, model)
-    pieces = [{name: value[i : i + _CHUNK] for name, value in batch.items()} for i in range(0, count, _CHUNK)]
+    shown = without_withheld(model, batch)
+    pieces = [{name: value[i : i + _CHUNK] for name, value in shown.items()} for i in range(0, count, _CHUNK)]
     means, draws = _each(pieces, model.encode), _each(pieces, lambda piece: model.encode(piece, sample=True))
     return Codes(
         model=model,

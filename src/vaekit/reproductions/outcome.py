@@ -50,6 +50,7 @@ class Outcome:
         data: which data, and how many.
         budget: networks, steps and samples that were spent.
         notes: what else has to be said: what the small budget cannot show, what was tried.
+        picture: a PNG file that shows it, if there is one; it is written beside the record, not into it.
     """
 
     figures: list[Figure]
@@ -58,6 +59,7 @@ class Outcome:
     data: str
     budget: str
     notes: str = ""
+    picture: bytes | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -67,7 +69,8 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "verdict": self.verdict}
+        kept = {name: value for name, value in asdict(self).items() if name != "picture"}
+        return {**kept, "verdict": self.verdict}
 
 
 Say = Callable[[str], None]

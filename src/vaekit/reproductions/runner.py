@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from vaekit.files import write_json
+from vaekit.files import write_bytes, write_json
 from vaekit.reproductions import get, results
 from vaekit.reproductions.outcome import Say
 
@@ -35,6 +35,10 @@ def run(name: str, full: bool = False, say: Say = print) -> dict[str, Any]:
     cuda = [torch.device("cuda")] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=cuda):
         outcome = reproduction.run(full, say)
+    if outcome.picture is not None:
+        place = Path(f"{name}.png")
+        write_bytes(place, outcome.picture)
+        say(f"picture: {place}")
     return {
         "name": name,
         "full": full,

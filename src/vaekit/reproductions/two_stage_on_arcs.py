@@ -14,19 +14,19 @@ from vaekit.stages import Composed, Encoded, Mixture, Sampler, Stages, codes_of,
 from vaekit.worlds import arcs20
 from vaekit.worlds.arcs20 import NOISE
 
-LATENTS, DRAWS = 8, 4000
+LATENTS, DRAWS, BATCH = 8, 4000, 300
 
 
 def one_seed(seed: int, steps: tuple[int, int], say: Say) -> dict[str, float]:
     """Both stages and the mixture; distances of samples to test data, and of codes to N(0, I)."""
     splits = arcs20(seed=seed)
     first = fit(
-        "two_stage_vae", splits, seed=seed, steps=steps[0], batch_size=100, say=say, latents=LATENTS,
+        "two_stage_vae", splits, seed=seed, steps=steps[0], batch_size=BATCH, say=say, latents=LATENTS,
         hidden=(64, 64), activation="elu", learning_rate=1e-3, halve=None,
     )  # fmt: skip
     codes = encoded_splits(splits, first, "z")
     second = fit(
-        "latent_vae", codes, seed=seed, steps=steps[1], batch_size=100, say=say, hidden=(128, 128),
+        "latent_vae", codes, seed=seed, steps=steps[1], batch_size=BATCH, say=say, hidden=(128, 128),
         learning_rate=1e-3, halve=None,
     )  # fmt: skip
     if not isinstance(first, Flat):
@@ -89,8 +89,10 @@ def run(full: bool, say: Say) -> Outcome:
     ]
     return Outcome(
         figures, checks, seeds, "ARCS20: 20,000 training and 4,000 test data",
-        f"8 latents, networks 64-64 (elu) and 128-128, {steps[0]:,} + {steps[1]:,} steps of 100, Adam 1e-3; "
-        "2,000 samples against 2,000 test data",
+        f"8 latents, networks 64-64 (elu) and 128-128, {steps[0]:,} + {steps[1]:,} steps of {BATCH}, Adam "
+        "1e-3; 2,000 samples against 2,000 test data",
+        notes="Batches of 100 were tried first, on seed 0: the learned deviation was 17 % too large, and the "
+        "distances of one stage, two stages and the mixture were 0.063, 0.062 and 0.002.",
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Stages and samplers: what is trained or fitted on the latents of a trained model."""
 
 from vaekit.stages.bound import CodeBound, code_bound
+from vaekit.stages.classify import OnLatents
 from vaekit.stages.encoded import Encoded, encoded_splits
 from vaekit.stages.rejection import reject
 from vaekit.stages.samplers import (
@@ -22,6 +23,7 @@ __all__ = [
     "Encoded",
     "Hypersphere",
     "Mixture",
+    "OnLatents",
     "Sampler",
     "Stages",
     "code_bound",

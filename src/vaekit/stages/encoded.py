@@ -58,6 +58,7 @@ class Encoded:
             levels=levels,
             classes=of.classes,
             class_names=of.class_names,
+            labelled=of.labelled,
             context=tuple(one["c"].shape[1:]) if "c" in one else None,
             note=f"draws of q({self.latent}|x)" if levels is None else f"codes {self.latent} of x",
         )

@@ -161,6 +161,7 @@ class Composed(Model):
         super().__init__()
         self.model, self.sampler = model, sampler
         self.names, self.likelihood = model.names, model.likelihood
+        self.withheld, self.passes = model.withheld, model.passes
 
     def forward(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:
         """The model's own pass."""

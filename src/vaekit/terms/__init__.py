@@ -16,7 +16,17 @@ from vaekit.terms.costs import SquaredError
 from vaekit.terms.covariance import OffDiagonal, UnitVariance
 from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
-from vaekit.terms.parts import Term, divergence, log_likelihood, log_ratio, log_weight, once, per_datum
+from vaekit.terms.labels import Classification
+from vaekit.terms.parts import (
+    Term,
+    divergence,
+    log_class_weight,
+    log_likelihood,
+    log_ratio,
+    log_weight,
+    once,
+    per_datum,
+)
 from vaekit.terms.precision import PrecisionPrior
 from vaekit.terms.prediction import Predictability, PredictionError
 from vaekit.terms.quantised import CodebookLoss, Commitment
@@ -24,6 +34,7 @@ from vaekit.terms.quantised import CodebookLoss, Commitment
 __all__ = [
     "MMD",
     "Capacity",
+    "Classification",
     "CodebookLoss",
     "Commitment",
     "Deception",
@@ -47,6 +58,7 @@ __all__ = [
     "codes",
     "divergence",
     "effective_sample_size",
+    "log_class_weight",
     "log_likelihood",
     "log_mean_exp",
     "log_odds",

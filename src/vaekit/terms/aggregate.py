@@ -6,8 +6,8 @@ With the aggregate posterior q(z) = 1/N sum_n q(z|x_n) over the N training data 
 
 In a batch of B data, q(z_i) is estimated by sum_j W_ij q(z_i|x_j), and so is each q(z_ik), with the same W:
 
-    mws       W_ij = 1/(N B): minibatch weighted sampling. Over batches that hold x_i its expectation is
-              (q(z|x_i) + (B - 1) q(z)) / (N B): too small by about N, and with too much weight on the own
+    mws       W_ij = 1/(N B): minibatch weighted sampling. Over batches of x_i and others, drawn freely, its
+              expectation is (q(z|x_i) + (B - 1) q(z)) / (N B): too small by about N, with too much of the own
               datum. The factor adds constants to the parts, which gradients do not see: of the values, the
               sum alone has a meaning.
     mss       W_ii = 1/N; (N - M)/(N M) for one j, here the next one, and 1/M for the others, M = B - 1:

@@ -36,6 +36,9 @@ class ImportanceBound:
             2017; unbiased for K = 1 only); "dreg" is for the player that owns q: sum_k w~_k^2 d log w_k / dz
             dz/dphi with normalised weights w~ (Tucker et al. 2019, arXiv 1810.04152).
 
+    Enumerated labels are summed out within each draw, log 1/K sum_k sum_y p(y) w_ky: q(y|x) has no part in
+    the bound, and no gradient from it.
+
     Warning:
         With "dreg" the value is the bound, but the gradient is right for the posterior's parameters alone:
         give the likelihood and the prior to another player with a "plain" bound.
@@ -52,10 +55,15 @@ class ImportanceBound:
 
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
-        if trace.axes != ("sample", "batch"):
+        if trace.axes[0] != "sample":
             raise UnsupportedError(
                 f"an importance-weighted bound needs a sample axis; the trace has {trace.axes}: give the "
                 "procedure `samples`"
+            )
+        if "y" in trace.axes and (self.b or self.gradient != "plain"):
+            raise UnsupportedError(
+                f"`b` is {self.b} and `gradient` is {self.gradient!r}, but the trace enumerates labels, "
+                "which are summed within a draw: take b=0 and gradient='plain'"
             )
         weights = log_weight(trace, cut=self.gradient != "plain")
         samples = weights.shape[0]

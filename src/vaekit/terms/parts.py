@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import torch
@@ -34,18 +36,26 @@ class Term(Protocol):
 
 
 def per_datum(values: Tensor, trace: Trace) -> Tensor:
-    """Average over the sample axis: (sample, batch) or (batch,) -> (batch,).
+    """The mean over "sample" and the expectation under q(y|x) over "y": ([sample,] [y,] batch) -> (batch,).
+
+    Values that lack the first axes are the same along them.
 
     Raises:
-        UnsupportedError: if the trace has an axis that averaging does not fit.
+        UnsupportedError: if the trace has an axis that this does not fit.
     """
-    if trace.axes == ("batch",) or values.dim() == 1:
+    if trace.axes == ("batch",) or values.dim() <= 1:
         return values
-    if trace.axes == ("sample", "batch"):
-        return values.mean(0)
-    raise UnsupportedError(
-        f"this term knows the axes 'sample' and 'batch'; the trace has {trace.axes}: use a term made for them"
-    )
+    for axis in trace.axes[-values.dim() : -1]:
+        if axis == "sample":
+            values = values.mean(0)
+        elif axis == "y" and trace.weights is not None:
+            values = (trace.weights * values).sum(0)
+        else:
+            raise UnsupportedError(
+                "this term knows the axes 'sample', 'y' (with weights) and 'batch'; the trace has "
+                f"{trace.axes}: use a term made for them"
+            )
+    return values
 
 
 def once(trace: Trace, key: Hashable, make: Callable[[Trace], T]) -> T:
@@ -118,8 +128,30 @@ def log_ratio(trace: Trace, cut: bool = False) -> Tensor | float:
 
 
 def log_weight(trace: Trace, cut: bool = False) -> Tensor:
-    """log w = log p(x, z) - log q(z|x), (*axes), nats: its mean of exponentials is the evidence."""
-    return log_likelihood(trace) + log_ratio(trace, cut)
+    """log w = log p(x, z) - log q(z|x), ([sample,] batch), nats: its mean of exponentials is the evidence.
+
+    An enumerated label is summed out exactly, log sum_y p(y) w_y over the classes that it can have, and never
+    drawn: q(y|x) has no part in it. Of a datum whose label is known, only that class remains.
+    """
+    if "y" not in trace.axes:
+        return log_likelihood(trace) + log_ratio(trace, cut)
+    return log_class_weight(trace, cut).logsumexp(trace.axes.index("y"))
+
+
+def log_class_weight(trace: Trace, cut: bool = False) -> Tensor:
+    """log p(y) + log p(x, z|y) - log q(z|x, y) of every class, ([sample,] y, batch), nats.
+
+    Of a datum whose label is known, every other class has a weight of 0 (its logarithm is -inf).
+    """
+    label = trace.latents["y"]
+    rest = {name: latent for name, latent in trace.latents.items() if name != "y"}
+    weights = log_likelihood(trace) + log_ratio(replace(trace, latents=rest), cut)
+    weights = weights + label.p.log_prob(label.value)
+    known = trace.batch.get("y")
+    if known is None:
+        return weights
+    excluded = (known >= 0) & (label.value.argmax(-1) != known)
+    return weights.masked_fill(excluded, -math.inf)
 
 
 def divergence(latent: Latent) -> Tensor:

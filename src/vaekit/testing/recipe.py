@@ -175,12 +175,16 @@ class _Case:
         for asked in (system.procedure.samples, 3):
             torch.manual_seed(1)
             trace = system.model(self.batch, asked)
-            axes = ("batch",) if asked is None else ("sample", "batch")
-            lead = (DATA,) if asked is None else (asked, DATA)
+            # an enumerated label is an axis and a latent in one: its values are the classes, not draws
+            label, classes = (("y",), (len(trace.weights),)) if trace.weights is not None else ((), ())
+            axes = (*label, "batch") if asked is None else ("sample", *label, "batch")
+            lead = (*classes, DATA) if asked is None else (asked, *classes, DATA)
             require(
                 trace.axes == axes, f"{self.name} with samples={asked} has axes {trace.axes}; expected {axes}"
             )
             for key, latent in trace.latents.items():
+                if key in axes:
+                    continue
                 shape = tuple(latent.value.shape)
                 require(
                     shape[: len(lead)] == lead,
@@ -241,6 +245,8 @@ class _Case:
                 )
         try:
             rates = -torch.as_tensor(log_ratio(trace)).detach()
+            if trace.weights is not None:
+                rates = (trace.weights * rates).sum(1).detach()
         except UnsupportedError:  # a latent without a density has no rate
             return
         if rates.dim():

@@ -37,7 +37,12 @@ def select(trace: Trace, axis: str, index: Tensor) -> Trace:
         place = value.dim() - event - behind
         return value.index_select(place, index) if place >= 0 else value
 
+    data = len(trace.batch["x"])
+
     def narrow(distribution: Distribution) -> Distribution:
+        shape = distribution.batch_shape
+        if axis == "batch" and data > 1 and shape and shape[-1] == 1:
+            return distribution  # one for all of the batch
         return _narrow(distribution, distribution.batch_shape, len(distribution.event_shape), behind, index)
 
     latents = {
@@ -50,10 +55,18 @@ def select(trace: Trace, axis: str, index: Tensor) -> Trace:
         name: replace(part, value=pick(part.value, len(part.p.event_shape)), p=narrow(part.p))
         for name, part in trace.observed.items()
     }
+    predicted = {
+        name: replace(part, value=pick(part.value, len(part.p.event_shape)), p=narrow(part.p))
+        for name, part in trace.predicted.items()
+    }
+    weights = None if trace.weights is None else pick(trace.weights, 0)
     whole = axis != "batch"
     batch = {name: value if whole else value.index_select(0, index) for name, value in trace.batch.items()}
     branches = {name: select(branch, axis, index) for name, branch in trace.branches.items()}
-    return replace(trace, batch=batch, latents=latents, observed=observed, branches=branches)
+    return replace(
+        trace, batch=batch, latents=latents, observed=observed, branches=branches, weights=weights,
+        predicted=predicted,
+    )  # fmt: skip
 
 
 def _narrow(
@@ -108,6 +121,8 @@ def batch_for(spec: Spec, n: int, seed: int = 0, dtype: torch.dtype = torch.floa
     batch = {"x": x}
     if spec.classes is not None:
         batch["y"] = torch.randint(spec.classes, (n,), generator=generator)
+        if spec.labelled is not None:
+            batch["y"][1::2] = -1  # every other label is unknown
     if spec.context is not None:
         batch["c"] = torch.rand((n, *spec.context), generator=generator, dtype=dtype)
     return batch

@@ -2,16 +2,19 @@
 
 from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
 from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
+from vaekit.wiring.labels import label_marginal, labels_of
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
     LikelihoodName,
     PosteriorName,
     PriorName,
+    Reconstruction,
     likelihood_for,
     make_likelihood,
     make_posterior,
     make_prior,
     make_rate,
+    make_reconstruction,
 )
 from vaekit.wiring.networks import (
     BURDA,
@@ -45,6 +48,7 @@ __all__ = [
     "LikelihoodName",
     "PosteriorName",
     "PriorName",
+    "Reconstruction",
     "adam",
     "arena",
     "balance",
@@ -59,7 +63,9 @@ __all__ = [
     "gaussian_chain",
     "gaussian_vae",
     "halving",
+    "label_marginal",
     "labelled",
+    "labels_of",
     "large_batch",
     "likelihood_for",
     "make_aggregate",
@@ -67,6 +73,7 @@ __all__ = [
     "make_posterior",
     "make_prior",
     "make_rate",
+    "make_reconstruction",
     "network_from",
     "passes",
     "prior_stage",

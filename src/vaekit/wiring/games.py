@@ -17,7 +17,7 @@ from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError
 from vaekit.models import Flat
 from vaekit.networks import Architecture
-from vaekit.networks.critics import LARSEN_LAYER, Critic, CriticArchitecture, make_critic
+from vaekit.networks.critics import CONV28_LAYER, LARSEN_LAYER, Critic, CriticArchitecture, make_critic
 from vaekit.networks.larsen import SIZES, LarsenDecoder, LarsenEncoder
 from vaekit.procedures import Guard
 from vaekit.wiring.names import make_posterior, make_prior
@@ -37,12 +37,14 @@ class Arena:
         model: encoder, N(0, I), and a decoder that ends in a point: it has no density.
         critic: makes a critic from its number of logits and the layer whose features are taken, None for the
             last one before the logits.
-        layer: whose features Larsen et al. compare, where the critic is theirs.
+        layer: of the critic, whose features are compared: its last convolution, or its first layer.
+        gamma: weight of likeness that suits their number.
     """
 
     model: Flat
     critic: Callable[[int, int | None], Critic]
-    layer: int | None
+    layer: int
+    gamma: float
 
 
 def arena(
@@ -81,9 +83,8 @@ def arena(
     decoder: MakeNetwork
     larsen = convolutions and side in SIZES
     if larsen:
-        above: list[Shape] = [(whole("latents", latents),), *conditions(spec)]
         encoder = partial(LarsenEncoder, [event, *conditions(spec)])
-        decoder = partial(LarsenDecoder, above)
+        decoder = partial(LarsenDecoder, [(whole("latents", latents),), *conditions(spec)])
     else:
         name: Architecture = "conv" if convolutions else "gated" if architecture == "gated" else "mlp"
         encoder = encoder_of(spec, name, hidden)
@@ -94,10 +95,12 @@ def arena(
         Deterministic(decoder, event, bounded=spec.kind != "real"),
     )
     kind: CriticArchitecture = "conv" if convolutions else "mlp"
+    first = 1 if hidden is None else min(1, len(hidden))
     return Arena(
         model,
-        lambda outputs, layer: make_critic(kind, event, outputs, hidden, layer),
-        LARSEN_LAYER if larsen else None,
+        critic=lambda outputs, layer: make_critic(kind, event, outputs, hidden, layer),
+        layer=LARSEN_LAYER if larsen else CONV28_LAYER if convolutions else first,
+        gamma=5e-5 if larsen else 1.0,
     )
 
 

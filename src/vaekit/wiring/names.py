@@ -13,7 +13,7 @@ from vaekit.checks import known, whole
 from vaekit.conditionals.parts import MakeNetwork, Shape
 from vaekit.data.spec import Kind, Spec
 from vaekit.errors import UnsupportedError
-from vaekit.terms import Rate
+from vaekit.terms import Distortion, Rate, SquaredError
 from vaekit.terms.elbo import Estimator
 
 PosteriorName = Literal["diagonal", "full", "low_rank", "rank_one"]
@@ -33,6 +33,9 @@ LikelihoodName = Literal[
 """auto: by the kind of the data. gaussian: one learned variance. gaussian_fixed: unit variance.
 gaussian_optimal: the best variance for the batch. gaussian_pixel: a variance for every element, from the
 network. logistic: discretised logistic."""
+
+Reconstruction = Literal["point", LikelihoodName]
+"""A likelihood by its name, or point: a decoder without density, by its squared error."""
 
 _FITS: dict[str, tuple[Kind, ...]] = {
     "bernoulli": ("binary",),
@@ -94,6 +97,26 @@ def make_likelihood(name: LikelihoodName, spec: Spec, network: MakeNetwork, sigm
         "gaussian_pixel": c.PixelGaussian,
     }
     return made[chosen](network, spec.shape)
+
+
+def make_reconstruction(
+    name: Reconstruction, spec: Spec, network: MakeNetwork
+) -> tuple[nn.Module, str, Distortion | SquaredError]:
+    """What ends in the data, and the name and the term of what it costs: a likelihood, or a point.
+
+    Raises:
+        UnsupportedError: if a point is asked for where the data are no measured values, or the likelihood
+        does
+            not fit the data.
+    """
+    if name != "point":
+        return make_likelihood(name, spec, network), "distortion", Distortion()
+    if spec.kind in ("count", "categorical"):
+        raise UnsupportedError(
+            f"`likelihood` is 'point', whose squared error is for measured values; {spec.name!r} is "
+            f"{spec.kind}: take likelihood auto"
+        )
+    return c.Deterministic(network, spec.shape), "squared_error", SquaredError()
 
 
 def make_posterior(
