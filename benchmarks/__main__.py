@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import imports, minimal, step, trainer, versus_pythae
+from benchmarks import imports, minimal, pythae_games, step, trainer, versus_pythae
 from benchmarks.timing import CLOCKS, Row, keep_memory, quartiles
 
-SECTIONS = ("step", "trainer", "pythae", "nll", "import")
+SECTIONS = ("step", "trainer", "pythae", "pythae-games", "nll", "import")
 
 
 def likelihood(threads: int) -> Iterator[Row]:
@@ -94,6 +94,9 @@ def main() -> None:
     )
     parser.add_argument("--recipes", nargs="*", default=(), help="of `step`; default all")
     parser.add_argument("--settings", nargs="*", default=(), choices=sorted(step.SETTINGS), help="of `step`")
+    parser.add_argument(
+        "--games", nargs="*", default=(), choices=pythae_games.SYSTEMS, help="of `pythae-games`"
+    )
     parser.add_argument("--pythae-python", type=Path, help="a Python that has Pythae, instead of a new one")
     parser.add_argument("--cache", type=Path, help="folder for the environment of Pythae")
     asked = parser.parse_args()
@@ -113,6 +116,9 @@ def main() -> None:
         "step": partial(step.run, asked.seconds, clock, asked.recipes, asked.settings),
         "trainer": partial(trainer.run, asked.seconds, clock),
         "pythae": partial(versus_pythae.run, asked.rounds, threads, asked.pythae_python, asked.cache),
+        "pythae-games": partial(
+            pythae_games.run, asked.rounds, threads, asked.pythae_python, asked.cache, asked.games
+        ),
         "nll": partial(likelihood, threads),
         "import": partial(imports.run, asked.rounds),
     }

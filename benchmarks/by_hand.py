@@ -3,8 +3,9 @@
 Both sides of the section `pythae-games` run these on their own networks: with the weights and the noise that
 the library just used, the gradient that should reach each network is that of the loss it is said to follow.
 
-A function takes the networks as maps, the data x (B, D) in [0, 1], and the draws in the order in which the
-library makes them; it returns network -> the loss that this network is to make small.
+A function takes the networks as maps, the data x (B, D) in [0, 1], and the draws of the step; it returns
+network -> the two parts of the loss that this network is to make small: what it owes to the data, and what
+it owes to the game or to whatever else the method adds (None where there is no such part).
 
     encode: x -> mean and ln s, (B, n) each;   decode: z -> probabilities, (B, D);   critic: see each function
 """
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Losses = dict[str, Tensor]
+Losses = dict[str, tuple[Tensor, Tensor | None]]
 Map = Callable[..., Any]
 
 
@@ -53,16 +54,26 @@ def fake(logits: Tensor) -> Tensor:
 
 
 def factor_vae(
-    encode: Map, decode: Map, critic: Map, x: Tensor, noise: Tensor, other: Tensor, gamma: float
+    encode: Map,
+    decode: Map,
+    critic: Map,
+    x: Tensor,
+    noise: Tensor,
+    other: Tensor,
+    gamma: float,
+    real_rows: int,
 ) -> Losses:
-    """Kim and Mnih 2018. `other`: shuffled codes; `critic`: z -> logits of real and shuffled."""
+    """Kim and Mnih 2018. `other`: shuffled codes; `critic`: z -> logits of real and shuffled.
+
+    The critic sees the codes of the first `real_rows` data.
+    """
     mean, log_std = encode(x)
     z = drawn(mean, log_std, noise)
     odds = critic(z)[:, 0] - critic(z)[:, 1]
-    vae = distortion(decode(z), x) + rate(mean, log_std) + gamma * odds.mean()
-    seen, shuffled = critic(z.detach()), critic(other.detach())
+    bound = distortion(decode(z), x) + rate(mean, log_std)
+    seen, shuffled = critic(z[:real_rows].detach()), critic(other.detach())
     test = 0.5 * (real(seen[:, 0] - seen[:, 1]) + fake(shuffled[:, 0] - shuffled[:, 1]))
-    return {"encoder": vae, "decoder": vae, "critic": test}
+    return {"encoder": (bound, gamma * odds.mean()), "decoder": (bound, None), "critic": (test, None)}
 
 
 def vae_gan(
@@ -79,9 +90,9 @@ def vae_gan(
     features = 0.5 * (critic(x)[0] - critic(built)[0]).square().sum(-1).mean()
     cost = real(critic(x)[1]) + fake(critic(made)[1])
     return {
-        "encoder": rate(mean, log_std) + features,
-        "decoder": weight * features - game * cost,
-        "critic": cost,
+        "encoder": (rate(mean, log_std) + features, None),
+        "decoder": (weight * features, -game * cost),
+        "critic": (cost, None),
     }
 
 
@@ -93,7 +104,8 @@ def aae(
     rebuild = distortion(decode(z), x)
     deceive = real(critic(z))
     cost = test * (real(critic(prior)) + fake(critic(z.detach())))
-    return {"encoder": weight * rebuild + game * deceive, "decoder": weight * rebuild, "critic": cost}
+    rebuild = weight * rebuild
+    return {"encoder": (rebuild, game * deceive), "decoder": (rebuild, None), "critic": (cost, None)}
 
 
 def wae_mmd(encode: Map, decode: Map, x: Tensor, prior: Tensor, weight: float) -> Losses:
@@ -107,8 +119,8 @@ def wae_mmd(encode: Map, decode: Map, x: Tensor, prior: Tensor, weight: float) -
 
     pairs = count * (count - 1)
     within = (kernel(z, z).sum() + kernel(prior, prior).sum() - 2 * count) / pairs
-    loss = squared(decode(z), x) + weight * (within - 2 * kernel(z, prior).mean())
-    return {"encoder": loss, "decoder": loss}
+    loss = squared(decode(z), x)
+    return {"encoder": (loss, weight * (within - 2 * kernel(z, prior).mean())), "decoder": (loss, None)}
 
 
 def vamp(encode: Map, decode: Map, pseudo: Map, x: Tensor, noise: Tensor) -> Losses:
@@ -121,39 +133,53 @@ def vamp(encode: Map, decode: Map, pseudo: Map, x: Tensor, noise: Tensor) -> Los
     log_prior = components.logsumexp(1) - math.log(len(means))
     log_posterior = (-0.5 * noise.square() - log_std).sum(-1)
     loss = distortion(decode(z), x) + (log_posterior - log_prior).mean()
-    return {"encoder": loss, "decoder": loss, "pseudo-inputs": loss}
+    return {"encoder": (loss, None), "decoder": (loss, None), "pseudo-inputs": (loss, None)}
 
 
-def vq_vae(encode: Map, decode: Map, book: Tensor, x: Tensor, beta: float) -> Losses:
-    """Van den Oord et al. 2017, eq. 3, codebook by gradient. `encode`: x -> z_e, (B, positions, D)."""
+def vq_vae(encode: Map, decode: Map, book: Tensor, x: Tensor, beta: float, half: float) -> Losses:
+    """Van den Oord et al. 2017, eq. 3, one code a datum. `encode`: x -> z_e, (B, D); norms are sums.
+
+    The likelihood is half * |x - f(z)|^2.
+    """
     z = encode(x)
     nearest = (z.unsqueeze(-2) - book).square().sum(-1).argmin(-1)
     code = book[nearest]
-    passed = z + (code - z).detach()
-    likelihood = squared(decode(passed), x)
-    commitment = (z - code.detach()).square().sum((-2, -1)).mean()
-    place = (z.detach() - code).square().sum((-2, -1)).mean()
-    return {"encoder": likelihood + beta * commitment, "decoder": likelihood, "codebook": place}
+    likelihood = half * squared(decode(z + (code - z).detach()), x)
+    commitment = (z - code.detach()).square().sum(-1).mean()
+    place = (z.detach() - code).square().sum(-1).mean()
+    return {
+        "encoder": (likelihood, beta * commitment),
+        "decoder": (likelihood, None),
+        "codebook": (place, None),
+    }
 
 
-def gradients(losses: Losses, parameters: dict[str, Sequence[Tensor]]) -> dict[str, Tensor]:
-    """Network -> the gradient of its loss, flat."""
+def compared(
+    reached: dict[str, Tensor], losses: Losses, parameters: dict[str, Sequence[Tensor]]
+) -> dict[str, dict[str, float]]:
+    """Network -> cosine, and ratio of lengths, of the gradient that reached it and the one that should have.
+
+    Where a loss has two parts, the second one also by itself: the gradient of the first is taken off.
+    """
     found = {}
-    for name, loss in losses.items():
-        parts = torch.autograd.grad(loss, list(parameters[name]), retain_graph=True)
-        found[name] = torch.cat([part.flatten() for part in parts])
+    for name, (first, second) in losses.items():
+        slope = _slope(first, parameters[name])
+        right = slope if second is None else slope + _slope(second, parameters[name])
+        found[name] = _beside(reached[name], right)
+        if second is not None:
+            found[f"{name}, second part"] = _beside(reached[name] - slope, right - slope)
     return found
 
 
-def compared(reached: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-    """Network -> cosine, and ratio of lengths, of what reached it and what should have."""
-    return {
-        name: {
-            "cosine": float(functional.cosine_similarity(reached[name], right, dim=0)),
-            "length": float(reached[name].norm() / right.norm()),
-        }
-        for name, right in expected.items()
-    }
+def _slope(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    parts = torch.autograd.grad(loss, list(parameters), retain_graph=True, allow_unused=True)
+    pairs = zip(parts, parameters, strict=True)
+    return torch.cat([(torch.zeros_like(p) if part is None else part).flatten() for part, p in pairs])
+
+
+def _beside(found: Tensor, right: Tensor) -> dict[str, float]:
+    cosine = functional.cosine_similarity(found, right, dim=0)
+    return {"cosine": float(cosine), "length": float(found.norm() / right.norm())}
 
 
 @contextmanager

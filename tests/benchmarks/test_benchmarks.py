@@ -82,3 +82,19 @@ def test_blocks_alternate(step):
     assert torch.tensor(first).allclose(torch.tensor(0.03))
     assert torch.tensor(second).allclose(torch.tensor(0.02))
     assert "".join(calls[-8:]) == "abbaabba"
+
+
+def test_gradients_of_games_are_those_by_hand(step, tmp_path, monkeypatch):
+    """Ours of the section `pythae-games`, which needs no Pythae: every network gets what the paper says."""
+    monkeypatch.delenv("VAEKIT_DATA", raising=False)
+    games = import_module("benchmarks.pythae_games")
+    small = {"hidden": [16, 16], "critic": [8, 8], "judge": [8, 8], "components": 5, "latents": 3}
+    monkeypatch.setattr(games, "SIZES", games.SIZES | small)
+    games.write_data(tmp_path / "data.npz")
+    with games.Peer(sys.executable, "games_vaekit.py", tmp_path / "data.npz", 1) as peer:
+        for name in games.SYSTEMS:
+            found = peer.do(do="gradients", system=name, batch=9)
+            assert len(found) >= 3, name
+            for network, way in found.items():
+                assert way["cosine"] == pytest.approx(1, abs=1e-9), (name, network)
+                assert way["length"] == pytest.approx(1, abs=1e-7), (name, network)
