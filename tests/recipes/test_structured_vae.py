@@ -112,6 +112,13 @@ def test_the_network_of_the_covariance_is_left_out_at_no_price(data):
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-9)
 
 
+def test_encoder_and_mean_start_alike_whatever_the_neighbourhood(data):
+    small, large = (build(data[0], moved=False, neighbourhood=n).model.state_dict() for n in (1, 5))
+    keys = [key for key in small if key.startswith(("posteriors", "likelihood.network"))]
+    assert len(keys) == 8
+    assert all(torch.equal(small[key], large[key]) for key in keys)
+
+
 def test_size_one_is_a_network_of_variances(data, judge):
     system = build(data[0], neighbourhood=1)
     trace, said = judge(system, data[1])

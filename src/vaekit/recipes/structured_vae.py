@@ -77,7 +77,7 @@ def structured_vae(
     encoder = wiring.encoder_of(spec, architecture, hidden)
     decoder = wiring.decoder_of(spec, architecture, hidden, [latents])
     posterior = wiring.make_posterior("diagonal", encoder, latents)
-    # its network is drawn last: up to the start two runs differ in nothing but their neighbourhood
+    # its network is drawn last: encoder and mean start from the same weights whatever the neighbourhood
     likelihood = StructuredGaussian(decoder, spec.shape, neighbourhood, ceiling, start)
     model = Flat(posterior, wiring.make_prior("standard", latents), likelihood)
     terms: dict[str, tuple[Weight, Term]] = {"distortion": (1.0, Distortion()), "rate": (1.0, Rate())}

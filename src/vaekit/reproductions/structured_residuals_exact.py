@@ -57,8 +57,9 @@ def line(size: int, steps: int, seed: int) -> float:
         return nothing, data[torch.randint(len(data), (200,))]
 
     made = StructuredGaussian(lambda output: MLP([(1,)], output, hidden=()), (LENGTH,), size)
+    trained(made, pick, steps, 1e-2)
     with torch.no_grad():
-        p = trained(made, pick, steps, 1e-2)(nothing[:1].double())
+        p = made(nothing[:1].double())
         precision, offset = p.precision_matrix[0], p.mean[0]
         squares = (precision * truth).sum() + offset @ precision @ offset
         return float(0.5 * (squares - precision.logdet()) + LENGTH * HALF_LOG_2PI)
