@@ -131,8 +131,9 @@ def run(full: bool, say: Say) -> Outcome:
 
 
 reproduction = Reproduction(
-    claim="Around a mean that is trained alike, a structured covariance gives held-out images a higher likelihood than a "
-    "diagonal one, and draws residuals that are correlated in space as those of the data are.",
+    claim="Around a mean that is trained alike, a structured covariance gives held-out images a higher "
+    "likelihood than a diagonal one, and draws residuals that are correlated in space as those "
+    "of the data are.",
     source="G. Dorta, S. Vicente, L. Agapito, N. Campbell, I. Simpson, Structured Uncertainty Prediction "
     "Networks, CVPR 2018, arXiv 1802.07079; their example on Fashion-MNIST",
     recipes=("structured_vae",),
