@@ -218,6 +218,10 @@ def test_a_record_says_what_is_missing(linear_world):
 
     point = Flat(c.Deterministic(make, (2,)), model.priors[0], model.likelihood)
     record = evaluate(point, data, samples=4)
+    x = data.x.double()
+    rebuilt = point.decode(point.encode({"x": x})).mean.detach()
+    assert record["squared_error"] == pytest.approx(float((x - rebuilt).square().mean()))
+    assert "squared_error" not in evaluate(model, data, samples=0)
     assert set(record["notes"]) == {"elbo", "nll", "mutual_information"}
     assert "no density" in record["notes"]["nll"]
     assert record["n"] == 8

@@ -35,6 +35,9 @@ def figures(record: Mapping[str, Any], split: str) -> str:
             "rate": ("rate", "what the latents carry"),
         }
         rows += [(title, f"{number(record, key)}  {text}") for key, (title, text) in about.items()]
+    if record.get("squared_error") is not None:
+        lost = f"{record['squared_error']:10.4f} +- {record['squared_error_se'] or 0:<6.4f}"
+        rows.append(("squared error", f"{lost}  what the reconstruction loses, an element"))
     if "nll" in record:
         bits = record.get("bits_per_dim")
         density = "" if bits is None else f", {bits:.3f} bits per dimension"
@@ -51,8 +54,11 @@ def figures(record: Mapping[str, Any], split: str) -> str:
     lines = [bold(about_data(record, split))]
     if rows:
         lines += [table(rows), "  In nats per datum, +- standard error over the data."]
-    missing = [(name, text) for name, text in notes.items() if "left out" not in text]
-    lines += [f"  no {name.replace('_', ' ')}: {text}" for name, text in missing]
+    missing: dict[str, list[str]] = {}  # what is missing for one reason is said once
+    for name, text in notes.items():
+        if "left out" not in text:
+            missing.setdefault(text, []).append(name.replace("_", " "))
+    lines += [f"  no {', '.join(names)}: {text}" for text, names in missing.items()]
     return "\n".join(lines)
 
 

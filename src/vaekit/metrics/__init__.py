@@ -14,6 +14,7 @@ from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
 from vaekit.metrics.matching import PriorMatch, prior_match
+from vaekit.metrics.reconstruction import Reconstruction, reconstruction
 from vaekit.metrics.residuals import neighbour_correlation
 from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet, sharpness
 
@@ -31,6 +32,7 @@ __all__ = [
     "LatentUse",
     "Nll",
     "PriorMatch",
+    "Reconstruction",
     "against_floor",
     "ais",
     "annealed_weights",
@@ -50,6 +52,7 @@ __all__ = [
     "nll",
     "perplexity",
     "prior_match",
+    "reconstruction",
     "sharpness",
     "sigmoid_schedule",
     "total_correlation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +13,7 @@ from vaekit.metrics.evidence import elbo, nll
 from vaekit.metrics.labels import error_rate
 from vaekit.metrics.latents import latent_use, mutual_information
 from vaekit.metrics.passes import LOAD, Progress
+from vaekit.metrics.reconstruction import reconstruction
 from vaekit.models import Classifier, Model
 
 
@@ -55,6 +57,9 @@ def evaluate(
     except UnsupportedError as error:
         notes["elbo"] = str(error)
         record["n"] = size
+        with suppress(UnsupportedError):
+            rebuilt = reconstruction(model, data, seed=seed, limit=limit, batch_size=batch_size).to_json()
+            record["squared_error"], record["squared_error_se"] = rebuilt["squared_error"], rebuilt["se"]
     if samples:
         try:
             likelihood = nll(
