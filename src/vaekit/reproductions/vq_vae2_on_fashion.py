@@ -16,7 +16,7 @@ from vaekit.reproductions.outcome import Check, Figure, Outcome, Reproduction, S
 from vaekit.reproductions.training import fit
 from vaekit.stages import Composed, Stages, code_bound, encoded_splits, reject
 
-DRAWS, CODES = 2500, 128
+DRAWS, CODES = 2000, 128
 
 
 def distance(
