@@ -32,7 +32,8 @@ from vaekit.metrics.passes import evaluating, home_of
 from vaekit.models import Model
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, build_system, find_recipe
-from vaekit.staged import default_epochs
+from vaekit.staged import default_epochs, stages_in_memory
+from vaekit.stages import Composed
 from vaekit.system import System
 from vaekit.trainer import Fit, Progress, Show, Training
 
@@ -166,10 +167,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             show = _printer(self.verbose, training.epochs)
             loop = Fit(system, splits, training, save=lambda *_: None, show=show)
             loop.run()
+            self._stages = stages_in_memory(system, loop)
         self.spec_, self.model_, self.call_, self.seed_ = spec, system.model, system.call, seed
         self.history_, self.n_iter_ = loop.rows, loop.at.epoch
         codes = self._codes(rows[:1], None)
         self._latent_shapes = {name: tuple(code.shape[1:]) for name, code in codes.items()}
+        self._discrete = {name for name, code in codes.items() if not code.is_floating_point()}
         self._n_features_out = sum(map(math.prod, self._latent_shapes.values()))
         return self
 
@@ -285,12 +288,17 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             for begin in range(0, len(codes), _ROWS):
                 parts = torch.tensor(codes[begin : begin + _ROWS]).to(device, dtype).split(sizes, dim=1)
                 named = zip(self._latent_shapes.items(), parts, strict=True)
-                values = {name: part.unflatten(1, shape) for (name, shape), part in named}
+                values = {
+                    name: (part.round().long() if name in self._discrete else part).unflatten(1, shape)
+                    for (name, shape), part in named
+                }
                 found.append(model.decode(values).mean)
             return _restore(torch.cat(found), self.spec_, codes.dtype)
 
     def sample(self, n_samples: int = 1, *, random_state: Seed = None) -> Array:
         """Draws from the model, z ~ p(z), x ~ p(x|z), in units of the fit: (n_samples, *event), float64.
+
+        Where the recipe has later stages (a prior over codes, a second VAE), they draw z.
 
         The draws carry the noise of the likelihood. For means without it, decode draws of your own by
         `inverse_transform`.
@@ -304,8 +312,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         if n_samples < 1:
             raise ValueError(f"`n_samples` is {n_samples}; expected 1 or more")
         sizes = [min(_ROWS, n_samples - begin) for begin in range(0, n_samples, _ROWS)]
-        with evaluating(self.model_, self._draw_seed(random_state)):
-            found = [self.model_.generate(size).sample() for size in sizes]
+        source = self.model_ if self._stages is None else Composed(self.model_, self._stages)
+        with evaluating(source, self._draw_seed(random_state)):
+            found = [source.generate(size).sample() for size in sizes]
             return _restore(torch.cat(found), self.spec_, np.float64)
 
     def score_samples(self, X: ArrayLike) -> Array:
@@ -343,6 +352,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         state = dict(super().__getstate__())
         if "model_" in state and home_of(state["model_"])[0].type != "cpu":
             state["model_"] = copy.deepcopy(state["model_"]).cpu()
+            state["_stages"] = copy.deepcopy(state["_stages"]).cpu() if state["_stages"] is not None else None
         return state
 
     def __sklearn_tags__(self) -> Any:

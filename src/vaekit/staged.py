@@ -26,6 +26,7 @@ from vaekit.stages import (
     Hypersphere,
     Mixture,
     Sampler,
+    Stages,
     codes_of,
     encoded_splits,
     only_latent,
@@ -208,6 +209,32 @@ def _train_stage(
             fit.restore(tensors, about, earlier.metrics(), earlier.path)
             earlier.remove_drafts()
         return finish(earlier, fit, system, show, started)
+
+
+def stages_in_memory(system: System, fit: Fit, show: Show | None = None) -> Stages | None:
+    """Train the stages of a system that is trained, without a run directory; None if it has none.
+
+    Args:
+        system: trained by `fit`.
+        fit: its training, whose settings and share of the default epochs the stages take over.
+        show: as for `vaekit.train`.
+    """
+    training, parts = fit.training, []
+    share = training.epochs / default_epochs(system, len(fit.splits.train), training.batch_size)
+    for number, stage in enumerate(system.stages):
+        codes = encoded_splits(fit.splits, system.model, stage.latent, stage.given)
+        seed = mix(training.seed, number)
+        with own_stream(fit.device, seed):
+            made = build_system(find_recipe(stage.recipe), codes.spec, stage.arguments, fit.device)
+            size = stage.batch_size or made.batch_size
+            named = replace(made, epochs=stage.epochs or made.epochs)
+            epochs = max(1, round(share * default_epochs(named, len(codes.train), size)))
+            settings = replace(
+                training, epochs=epochs, batch_size=size, seed=seed, patience=None, accumulate=1
+            )
+            Fit(made, codes, settings, save=lambda *_: None, show=show).run()
+        parts.append((made.model, stage.latent, stage.given, codes.spec.kind == "categorical"))
+    return Stages(parts) if parts else None
 
 
 def fit_sampler(

@@ -356,3 +356,22 @@ def test_wine_is_described_better_than_by_independent_columns():
 def test_importing_vaekit_leaves_scikit_learn_out():
     code = "import vaekit, vaekit.api, sys; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_recipes_with_stages_draw_through_them():
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 2 * np.pi, 300)
+    rows = np.stack([np.cos(angle), np.sin(angle), np.cos(2 * angle)], 1).astype(np.float32)
+    options = {"second_hidden": (16,), "second_epochs": 3}
+    two = VAE("two_stage_vae", latents=2, hidden=(16,), epochs=2, random_state=0, arguments=options).fit(rows)
+    drawn = two.sample(50, random_state=1)
+    assert drawn.shape == (50, 3)
+    assert np.array_equal(drawn, two.sample(50, random_state=1))
+    assert not np.array_equal(drawn, pickle.loads(pickle.dumps(two)).sample(50, random_state=2))
+    codes = {"codes": 8, "dims": 4, "positions": 3, "prior_width": 4, "prior_blocks": 1, "prior_attention": 0}
+    vq = VAE("vq_vae", hidden=(16,), epochs=2, random_state=0, arguments=codes).fit(rows)
+    told = vq.transform(rows[:5])
+    assert told.shape == (5, 3)
+    assert set(np.unique(told)) <= set(range(8))
+    assert vq.inverse_transform(told).shape == (5, 3)
+    assert vq.sample(4).shape == (4, 3)
