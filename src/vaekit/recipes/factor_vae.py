@@ -1,5 +1,4 @@
-"""FactorVAE: a penalty on the total correlation of the codes, by a critic that compares them with shuffled
-ones.
+"""FactorVAE: a penalty on the total correlation of codes, by a critic that knows them from shuffled ones.
 
 vae:     E_q(z|x)[-log p(x|z)] + KL(q(z|x) || N(0, I)) + gamma E_q(z)[ln D(z) / (1 - D(z))]
 critic:  1/2 E_q(z)[-ln D(z)] + 1/2 E_q'(z)[-ln(1 - D(z))],   q'(z) = prod_j q(z_j): dimensions permuted

@@ -13,7 +13,6 @@ from vaekit.reproductions.outcome import Check, Outcome, Reproduction, Say
 from vaekit.reproductions.probes import codes_of, predicted
 from vaekit.reproductions.training import fit, over_seeds
 
-LAMBDA = 0.2
 MEASURES = {
     "linear": "held-out R^2 of a latent from the others, least squares, mean over used latents",
     "network": "held-out R^2 of a latent from the others, fresh networks, mean over used latents",
@@ -35,17 +34,17 @@ def squared_error(model: Model, data: Data, n: int = 5000) -> float:
 def run(full: bool, say: Say) -> Outcome:
     """The same autoencoder with the game and without it."""
     seeds = [0, 1, 2]
-    steps, batch = (4000, 200) if full else (1500, 100)
+    steps, batch, share = (4000, 200, 0.008) if full else (2500, 100, 0.02)
     splits = load("dsprites")
     settings: dict[str, Any] = {"steps": steps, "batch_size": batch, "say": say, "architecture": "mlp"}
     settings |= {"latents": 10, "hidden": (1200, 1200) if full else (256,)}
-    weights = {"without the game": 0.0, "NashAE": LAMBDA}
+    weights = {"without the game": 0.0, "NashAE": share}
     found: dict[str, dict[str, list[float]]] = {
         name: {measure: [] for measure in MEASURES} for name in weights
     }
     for seed in seeds:
-        for name, share in weights.items():
-            model = fit("nash_ae", splits, seed=seed, lambda_covariance=share, **settings)
+        for name, weight in weights.items():
+            model = fit("nash_ae", splits, seed=seed, lambda_covariance=weight, **settings)
             train, test = codes_of(model, splits.train, 20_000), codes_of(model, splits.test, 10_000)
             result = predicted(train, test)
             values = {**result._asdict(), "error": squared_error(model, splits.test)}
@@ -81,7 +80,7 @@ def run(full: bool, say: Say) -> Outcome:
     widths = "1200-1200" if full else "256"
     return Outcome(
         figures, checks, seeds, "generated dSprites, the whole grid for training, 10,000 held-out codes",
-        f"MLP 4096-{widths}-10 and its mirror, lambda {LAMBDA}, {steps} steps of {batch}, 5 moves of the "
+        f"MLP 4096-{widths}-10 and its mirror, lambda {share}, {steps} steps of {batch}, 5 moves of the "
         "regressors in each; fresh networks 64-64 on 20,000 codes",
     )  # fmt: skip
 
