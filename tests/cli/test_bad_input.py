@@ -46,7 +46,7 @@ def refused(vaekit, tree, tmp_path):
     (["train", "beta_vae", "--betta", "3"], "did you mean '--beta'"),
     (["train", "--latents", "many"], "--latents"),
     (["train", "--latents"], "--latents"),
-    (["train", "--prior", "flow"], "standard"),
+    (["train", "--prior", "flows"], "standard"),
     (["train", "--limit", "20", "--latents", "0"], "0"),
     (["train", "--limit", "20", "--latents", "-4"], "-4"),
     (["train", "--limit", "20", "--latents", "99999999999999"], "memory"),

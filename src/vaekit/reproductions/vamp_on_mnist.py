@@ -30,7 +30,7 @@ def run(full: bool, say: Say) -> Outcome:
     for name, published in PUBLISHED.items():
         if name == "HVAE, N(0, I)" and not full:
             continue
-        levels, prior = name.split(", ")
+        levels, prior = name.split(", ", 1)
         more: dict[str, Any] = (
             {"prior": "standard"} if prior == "N(0, I)" else {"prior": "vamp", "components": components}
         )
