@@ -66,8 +66,10 @@ class Objective(nn.Module):
             mean = value.mean() if value.dim() else value
             values[name] = mean.detach()
             factor = value_of(weight)
-            if not (isinstance(factor, float | int) and factor == 1):
-                mean = (factor * mean).to(mean.dtype)
+            if isinstance(factor, Tensor):
+                mean = (factor * mean).to(mean.dtype)  # a schedule counts in float64
+            elif factor != 1:
+                mean = factor * mean
             total = mean if total is None else total + mean
         assert total is not None  # the constructor refuses an empty objective
         return Judged(total, values)

@@ -44,7 +44,7 @@ class DiagonalNormal(Symmetric):
         """mean + s * eps, eps ~ N(0, I)."""
         shape = self._extended_shape(sample_shape)
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
-        return self.remember(self.loc + self.log_std.exp() * noise, noise)
+        return self.remember(torch.addcmul(self.loc, self.log_std.exp(), noise), noise)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
@@ -201,7 +201,7 @@ def kl_per_dimension(q: DiagonalNormal) -> Tensor:
 def _twice_kl(q: DiagonalNormal) -> Tensor:
     """mu^2 + s^2 - 1 - ln s^2, (*batch, *event)."""
     twice = 2 * q.log_std
-    return q.loc.square() + (twice.expm1() - twice)
+    return torch.addcmul(twice.expm1() - twice, q.loc, q.loc)
 
 
 __all__ = [

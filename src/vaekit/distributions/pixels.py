@@ -229,7 +229,8 @@ class PooledNormal(Symmetric):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
-        squares = (value - self.loc).square()
-        self.fitted = pooled_mean(squares.detach(), tuple(range(squares.dim()))).clamp_min(1e-12)
+        size = self.event_shape.numel()
+        squares = sum_event((value - self.loc).square(), self.event_dims)
+        self.fitted = (pooled_mean(squares.detach(), tuple(range(squares.dim()))) / size).clamp_min(1e-12)
         logarithm = 0.5 * self.fitted.log() + HALF_LOG_2PI
-        return -0.5 / self.fitted * sum_event(squares, self.event_dims) - self.event_shape.numel() * logarithm
+        return -0.5 / self.fitted * squares - size * logarithm

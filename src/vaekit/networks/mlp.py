@@ -39,7 +39,7 @@ def tanh(x: Tensor) -> Tensor:
 
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
+    "relu": torch.relu_,  # in the place of what an affine map has just made, and does not need again
     "tanh": tanh,
     "elu": functional.elu,
     "gelu": functional.gelu,

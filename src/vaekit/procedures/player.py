@@ -96,7 +96,8 @@ class Player:
             self.optimizer.step()
         else:
             self._step_if(self.guard(values))
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters:  # as the optimiser's `zero_grad` would, without its bookkeeping
+            parameter.grad = None
 
     @torch.no_grad()
     def _step_if(self, moves: Tensor) -> None:
