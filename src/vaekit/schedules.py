@@ -50,7 +50,8 @@ class Linear(Schedule):
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""
-        return self.start + (self.end - self.start) * (step / self.steps).clamp(0, 1)
+        low, high = sorted((self.start, self.end))
+        return torch.add(step * ((self.end - self.start) / self.steps), self.start).clamp(low, high)
 
 
 class Exponential(Schedule):

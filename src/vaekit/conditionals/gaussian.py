@@ -52,10 +52,10 @@ class CholeskyGaussian(nn.Module):
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
         output = run(self.network, *context)
         mean, log_diagonal, below = output.split([self.n, self.n, output.shape[-1] - 2 * self.n], dim=-1)
+        log_diagonal = log_diagonal.clamp(*LOG_STD_RANGE)
         factor = output.new_zeros(*mean.shape, self.n)
-        entries = torch.cat([log_diagonal.clamp(*LOG_STD_RANGE).exp(), below], dim=-1)
-        factor[..., self.rows, self.columns] = entries
-        return CholeskyNormal(mean, factor)
+        factor[..., self.rows, self.columns] = torch.cat([log_diagonal.exp(), below], dim=-1)
+        return CholeskyNormal(mean, factor, log_diagonal)
 
 
 class LowRankGaussian(nn.Module):

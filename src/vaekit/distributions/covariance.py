@@ -18,11 +18,13 @@ class CholeskyNormal(Symmetric):
     Args:
         mean: (*batch, n).
         factor: L, (*batch, n, n), or (n, n) for all of them.
+        log_diagonal: ln L_ii, (*batch, n), where it is at hand: it need not be taken out of the factor again.
     """
 
-    def __init__(self, mean: Tensor, factor: Tensor) -> None:
+    def __init__(self, mean: Tensor, factor: Tensor, log_diagonal: Tensor | None = None) -> None:
         super().__init__(mean, 1)
         self.factor = factor
+        self.log_diagonal = log_diagonal
 
     @property
     def covariance_matrix(self) -> Tensor:
@@ -37,6 +39,8 @@ class CholeskyNormal(Symmetric):
     @property
     def log_det_factor(self) -> Tensor:
         """ln|det L| = sum_i ln L_ii, (*batch)."""
+        if self.log_diagonal is not None:
+            return self.log_diagonal.sum(-1)
         return self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1).expand(self.loc.shape[:-1])
 
     def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
