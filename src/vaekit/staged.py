@@ -85,10 +85,8 @@ def finish(run: Run, fit: Fit, system: System, show: Show | None, started: Start
             best={"epoch": fit.at.best_epoch, "value": fit.at.best_value},
         )
         for number, stage in enumerate(system.stages):
-            training = fit.training
-            default = default_epochs(system, len(fit.splits.train), training.batch_size)
-            settings = replace(training, seed=mix(training.seed, number), patience=None, accumulate=1)
-            path, share = run.path / STAGES / stage.name, training.epochs / default
+            settings, share = _stage_settings(system, fit, number)
+            path = run.path / STAGES / stage.name
             _train_stage(run, path, stage, system.model, fit.splits, settings, share, show, started, fit.team)
     except KeyboardInterrupt as stop:
         _mark(run, "interrupted")
@@ -138,6 +136,26 @@ def check_stages(system: System, splits: Splits, device: torch.device) -> None:
             build_system(find_recipe(stage.recipe), codes.spec, stage.arguments, "meta")
 
 
+def _stage_settings(system: System, fit: Fit, number: int) -> tuple[Training, float]:
+    """What a stage takes over from the system's training: settings, and the share of its default epochs."""
+    training = fit.training
+    default = default_epochs(system, len(fit.splits.train), training.batch_size)
+    settings = replace(training, seed=mix(training.seed, number), patience=None, accumulate=1)
+    return settings, training.epochs / default
+
+
+def _stage_training(
+    stage: Stage, system: System, count: int, settings: Training, share: float, epochs: int | None = None
+) -> Training:
+    """How the system of a stage is trained on so many data; see `_train_stage`."""
+    size = system.batch_size if stage.batch_size is None else stage.batch_size
+    if epochs is None:
+        named = system if stage.epochs is None else replace(system, epochs=stage.epochs)
+        epochs = max(1, round(share * default_epochs(named, count, size)))
+    with arguments_of(f"the stage {stage.name!r}"):
+        return replace(settings, epochs=epochs, batch_size=size)
+
+
 def _train_stage(
     run: Run,
     path: Path,
@@ -183,12 +201,7 @@ def _train_stage(
             earlier = None
     with own_stream(device, settings.seed):
         system = build_system(build, codes.spec, stage.arguments, device)
-        size = system.batch_size if stage.batch_size is None else stage.batch_size
-        named = system if stage.epochs is None else replace(system, epochs=stage.epochs)
-        if epochs is None:
-            epochs = max(1, round(share * default_epochs(named, len(codes.train), size)))
-        with arguments_of(f"the stage {stage.name!r}"):
-            training = replace(settings, epochs=epochs, batch_size=size)
+        training = _stage_training(stage, system, len(codes.train), settings, share, epochs)
         fit = Fit(system, codes, training, save=lambda *_: None, show=show, team=team)
 
         def create() -> Run:
@@ -219,21 +232,15 @@ def stages_in_memory(system: System, fit: Fit, show: Show | None = None) -> Stag
         fit: its training, whose settings and share of the default epochs the stages take over.
         show: as for `vaekit.train`.
     """
-    training, parts = fit.training, []
-    share = training.epochs / default_epochs(system, len(fit.splits.train), training.batch_size)
+    parts = []
     for number, stage in enumerate(system.stages):
+        settings, share = _stage_settings(system, fit, number)
         codes = encoded_splits(fit.splits, system.model, stage.latent, stage.given)
-        seed = mix(training.seed, number)
-        with own_stream(fit.device, seed):
-            made = build_system(find_recipe(stage.recipe), codes.spec, stage.arguments, fit.device)
-            size = stage.batch_size or made.batch_size
-            named = replace(made, epochs=stage.epochs or made.epochs)
-            epochs = max(1, round(share * default_epochs(named, len(codes.train), size)))
-            settings = replace(
-                training, epochs=epochs, batch_size=size, seed=seed, patience=None, accumulate=1
-            )
-            Fit(made, codes, settings, save=lambda *_: None, show=show).run()
-        parts.append((made.model, stage.latent, stage.given, codes.spec.kind == "categorical"))
+        with own_stream(fit.device, settings.seed):
+            built = build_system(find_recipe(stage.recipe), codes.spec, stage.arguments, fit.device)
+            training = _stage_training(stage, built, len(codes.train), settings, share)
+            Fit(built, codes, training, save=lambda *_: None, show=show).run()
+        parts.append((built.model, stage.latent, stage.given, codes.spec.kind == "categorical"))
     return Stages(parts) if parts else None
 
 
@@ -250,7 +257,7 @@ def fit_sampler(
 ) -> Run:
     """Fit a density to the codes of the training data, and keep it with the run.
 
-    `run.generate(n, sampler=name)` then draws from it. What was fitted before under this name is replaced.
+    `run.generator(name).generate(n)` then draws from it. What was fitted before under this name is replaced.
 
     Args:
         run: a finished run of a model with one latent.

@@ -215,6 +215,15 @@ def test_models_with_several_latents_have_no_fitted_sampler(tmp_path):
         vaekit.fit_sampler(run, "mixture")
 
 
+def test_codes_have_no_fitted_sampler(tmp_path):
+    sizes = {"codes": 4, "dims": 2, "positions": 2, "prior_width": 4, "prior_blocks": 1, "prior_attention": 0}
+    run = vaekit.train("vq_vae", data(), out=tmp_path / "run", steps=2, hidden=(8,), **sizes)
+    for name in ("mixture", "hypersphere"):
+        with pytest.raises(vaekit.UnsupportedError, match=r"codes 0 \.\. 3"):
+            vaekit.fit_sampler(run, name)
+    assert run.samplers() == ["prior", "stages"]
+
+
 def test_a_stage_draws_given_what_was_drawn_before(model):
     class Fixed(torch.nn.Module):
         names = ("z",)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,14 +13,14 @@ from torch import Tensor
 from vaekit.data.batch import Data
 from vaekit.metrics.annealing import PLAIN, Annealing, Path, Start, anneal, pilot
 from vaekit.metrics.evidence import mean_and_error
-from vaekit.metrics.passes import Progress, evaluating, fitting, loaded, plain, split_batch
+from vaekit.metrics.passes import Progress, Result, evaluating, fitting, loaded, split_batch
 from vaekit.models import Model
 from vaekit.terms import effective_sample_size, log_mean_exp
 from vaekit.trace import Batch
 
 
 @dataclass(frozen=True)
-class Ais:
+class Ais(Result):
     """Negative log-likelihood by annealed importance sampling, nats per datum: in expectation an upper bound.
 
     Args:
@@ -49,14 +48,9 @@ class Ais:
     n: int
     seed: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
-
 
 @dataclass(frozen=True)
-class Bdmc:
+class Bdmc(Result):
     """Bidirectional Monte Carlo on data that the model itself made: lower <= mean log p(x) <= upper, nats.
 
     Args:
@@ -81,11 +75,6 @@ class Bdmc:
     start: Start
     n: int
     seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
 
 
 def _in_type(model: Model, dtype: torch.dtype | None) -> Model:

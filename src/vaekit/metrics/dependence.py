@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
-from vaekit.metrics.passes import LOAD, evaluating, loaded, plain
+from vaekit.metrics.passes import LOAD, Result, evaluating, loaded
 from vaekit.models import Model
 from vaekit.terms.aggregate import independent_gaussians, pair_log_densities
 
@@ -19,7 +18,7 @@ _PAIR_ELEMENTS = 2**22
 
 
 @dataclass(frozen=True)
-class GaussianTotalCorrelation:
+class GaussianTotalCorrelation(Result):
     """Total correlation of a Gaussian with the codes' covariance, nats.
 
     Args:
@@ -39,14 +38,9 @@ class GaussianTotalCorrelation:
     n: int
     seed: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
-
 
 @dataclass(frozen=True)
-class Dependence:
+class Dependence(Result):
     """The rate at drawn codes, taken apart: rate = information + total_correlation + dimension_wise, nats.
 
     Args:
@@ -70,11 +64,6 @@ class Dependence:
     draws: int
     size: int
     seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
 
 
 def gaussian_total_correlation(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,11 +18,11 @@ from vaekit.data.batch import Data
 from vaekit.metrics.passes import (
     LOAD,
     Progress,
+    Result,
     evaluating,
     fitting,
     keep_freed_memory,
     loaded,
-    plain,
     split_batch,
     with_samples,
 )
@@ -33,7 +33,7 @@ from vaekit.trace import Batch, Trace
 
 
 @dataclass(frozen=True)
-class Elbo:
+class Elbo(Result):
     """The evidence lower bound and its parts: elbo = -distortion - rate; nats per datum.
 
     Args:
@@ -59,14 +59,9 @@ class Elbo:
     samples: int
     seed: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
-
 
 @dataclass(frozen=True)
-class Nll:
+class Nll(Result):
     """Negative log-likelihood by importance sampling, nats per datum: in expectation an upper bound.
 
     Args:
@@ -94,11 +89,6 @@ class Nll:
     n: int
     samples: int
     seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
 
 
 def mean_and_error(values: Tensor) -> tuple[float, float]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
-from vaekit.metrics.passes import LOAD, evaluating, fitting, loaded, plain, split_batch
+from vaekit.metrics.passes import LOAD, Result, evaluating, fitting, loaded, split_batch
 from vaekit.models import Classifier, LabelMarginal, Model
 from vaekit.terms import log_class_weight
 from vaekit.trace import Batch
 
 
 @dataclass(frozen=True)
-class ErrorRate:
+class ErrorRate(Result):
     """The share of data whose most probable class is not their label.
 
     Args:
@@ -32,11 +31,6 @@ class ErrorRate:
     error_se: float
     n: int
     method: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
 
 
 def error_rate(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch.distributions import Distribution, kl_divergence
 from vaekit.data.batch import Data
 from vaekit.distributions import DiagonalNormal, StandardNormal, kl_per_dimension
 from vaekit.errors import UnsupportedError
-from vaekit.metrics.passes import LOAD, evaluating, loaded, plain
+from vaekit.metrics.passes import LOAD, Result, evaluating, loaded
 from vaekit.models import Model, TopDown
 from vaekit.terms import log_likelihood, log_ratio
 from vaekit.trace import Latent
@@ -23,7 +22,7 @@ _PAIR_ELEMENTS = 2**22
 
 
 @dataclass(frozen=True)
-class LatentUse:
+class LatentUse(Result):
     """How many latent dimensions carry something.
 
     Args:
@@ -43,14 +42,9 @@ class LatentUse:
     threshold: float
     n: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
-
 
 @dataclass(frozen=True)
-class Information:
+class Information(Result):
     """The rate, split: rate = mutual_information + marginal_kl, all from one sample, nats per datum.
 
     With the distortion this is the bound of Hoffman and Johnson (2016):
@@ -73,11 +67,6 @@ class Information:
     bound: float
     n: int
     seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
 
 
 def latent_use(

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
-from vaekit.metrics.passes import LOAD, evaluating, loaded, plain
+from vaekit.metrics.passes import LOAD, Result, evaluating, loaded
 from vaekit.models import Model
 from vaekit.terms.discrepancy import SCALES, Kernel, similarities
 from vaekit.terms.parts import given_data
 
 
 @dataclass(frozen=True)
-class PriorMatch:
+class PriorMatch(Result):
     """A permutation test of q(z) = p(z) by the maximum mean discrepancy.
 
     Args:
@@ -36,11 +35,6 @@ class PriorMatch:
     permutations: int
     n: int
     seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
 
 
 def prior_match(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
@@ -149,6 +150,16 @@ def with_samples(trace: Trace) -> Trace:
             f"between; the model's trace has {trace.axes}"
         )
     return trace
+
+
+@dataclass(frozen=True)
+class Result:
+    """What metrics return: frozen dataclasses, each with its own fields, that turn into JSON values."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; None for numbers that are not finite."""
+        record: dict[str, Any] = plain(asdict(self))
+        return record
 
 
 def plain(value: Any) -> Any:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vaekit.data.batch import Data
 from vaekit.metrics.evidence import mean_and_error
-from vaekit.metrics.passes import LOAD, evaluating, loaded, plain
+from vaekit.metrics.passes import LOAD, Result, evaluating, loaded
 from vaekit.models import Model
 
 
 @dataclass(frozen=True)
-class Reconstruction:
+class Reconstruction(Result):
     """Squared error of reconstructions: 1/D |x - E[p(x|z)]|^2 at the mean of q(z|x).
 
     Args:
@@ -27,11 +26,6 @@ class Reconstruction:
     squared_error: float
     se: float
     n: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; None for numbers that are not finite."""
-        record: dict[str, Any] = plain(asdict(self))
-        return record
 
 
 def reconstruction(

@@ -21,7 +21,7 @@ from vaekit.checkpoint import load_weights
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.files import read_tensors
 from vaekit.models import Model
-from vaekit.stages.encoded import Encoded
+from vaekit.stages.encoded import Encoded, levels_of
 from vaekit.trace import Batch, Trace
 
 COMPONENTS = 10
@@ -195,15 +195,22 @@ def codes_of(data: Encoded, limit: int | None = None, seed: int = 0) -> Tensor:
 
 
 def only_latent(model: Model) -> str:
-    """The name of the model's one latent.
+    """The name of the model's one latent, a vector of real numbers.
 
     Raises:
-        UnsupportedError: if it has several: a density of one of them leaves the others open.
+        UnsupportedError: if it has several: a density of one of them leaves the others open; or if it is made
+            of codes, which have no density.
     """
     if len(model.names) != 1:
         raise UnsupportedError(
             f"this model has the latents {', '.join(model.names)}; a fitted sampler takes models with one: "
             "sample from the prior, or from the run's own stages"
+        )
+    levels = levels_of(model, model.names[0])
+    if levels is not None:
+        raise UnsupportedError(
+            f"the latent {model.names[0]!r} is made of codes 0 .. {levels - 1}, with nothing in between: "
+            "sample from the run's own stages, or from the prior"
         )
     return model.names[0]
 
