@@ -29,6 +29,7 @@ Autoencoders, NeurIPS 2018, https://arxiv.org/abs/1802.04942, section 3 and appe
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -90,18 +91,26 @@ class Aggregate:
         return Densities(posterior, _mixed(pairs.sum(0), weights), _mixed(pairs, weights).sum(0))
 
 
-class Information:
-    """Index-code mutual information, E[log q(z|x) - log q(z)]: one value per datum, nats.
-
-    Args:
-        aggregate: the estimate of q(z).
-    """
+class _Part(ABC):
+    """A part of the rate: it reads an estimate of q(z), which couples the latents of the batch."""
 
     couples_batch = True
     gathers = True
 
     def __init__(self, aggregate: Aggregate) -> None:
         self.aggregate = aggregate
+
+    @abstractmethod
+    def __call__(self, trace: Trace) -> Tensor:
+        """(batch,)."""
+
+
+class Information(_Part):
+    """Index-code mutual information, E[log q(z|x) - log q(z)]: one value per datum, nats.
+
+    Args:
+        aggregate: the estimate of q(z).
+    """
 
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
@@ -109,18 +118,12 @@ class Information:
         return per_datum(found.posterior - found.aggregate, trace)
 
 
-class TotalCorrelation:
+class TotalCorrelation(_Part):
     """KL(q(z) || prod_k q(z_k)) as E[log q(z) - sum_k log q(z_k)]: one value per datum, nats.
 
     Args:
         aggregate: the estimate of q(z).
     """
-
-    couples_batch = True
-    gathers = True
-
-    def __init__(self, aggregate: Aggregate) -> None:
-        self.aggregate = aggregate
 
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
@@ -128,7 +131,7 @@ class TotalCorrelation:
         return per_datum(found.aggregate - found.product, trace)
 
 
-class DimensionWise:
+class DimensionWise(_Part):
     """KL(prod_k q(z_k) || p(z)) as E[sum_k log q(z_k) - log p(z)]: one value per datum, nats.
 
     It is the sum of KL(q(z_k) || p(z_k)) where the prior is a product, such as N(0, I).
@@ -136,12 +139,6 @@ class DimensionWise:
     Args:
         aggregate: the estimate of q(z).
     """
-
-    couples_batch = True
-    gathers = True
-
-    def __init__(self, aggregate: Aggregate) -> None:
-        self.aggregate = aggregate
 
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""

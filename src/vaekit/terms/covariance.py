@@ -13,6 +13,7 @@ Observations, ICLR 2018, https://arxiv.org/abs/1711.00848, section 3
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,18 +58,26 @@ class Covariance:
         return covariance + variances.diag()
 
 
-class OffDiagonal:
-    """sum over i != j of Sigma_ij^2, both triangles: one value for the batch.
-
-    Args:
-        covariance: which Sigma.
-    """
+class _Penalty(ABC):
+    """A penalty on Sigma, which couples the latents of the batch: one value for all of it."""
 
     couples_batch = True
     gathers = True
 
     def __init__(self, covariance: Covariance) -> None:
         self.covariance = covariance
+
+    @abstractmethod
+    def __call__(self, trace: Trace) -> Tensor:
+        """()."""
+
+
+class OffDiagonal(_Penalty):
+    """sum over i != j of Sigma_ij^2, both triangles: one value for the batch.
+
+    Args:
+        covariance: which Sigma.
+    """
 
     def __call__(self, trace: Trace) -> Tensor:
         """()."""
@@ -76,18 +85,12 @@ class OffDiagonal:
         return (sigma - sigma.diagonal().diag()).square().sum()
 
 
-class UnitVariance:
+class UnitVariance(_Penalty):
     """sum over i of (Sigma_ii - 1)^2: one value for the batch.
 
     Args:
         covariance: which Sigma.
     """
-
-    couples_batch = True
-    gathers = True
-
-    def __init__(self, covariance: Covariance) -> None:
-        self.covariance = covariance
 
     def __call__(self, trace: Trace) -> Tensor:
         """()."""

@@ -7,6 +7,7 @@ its terms is `Owned`, and that is the objective of the player that trains it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal, get_args
 
 import torch
@@ -100,7 +101,28 @@ class Owned(nn.Module):
         return self.term(trace)
 
 
-class Judgement:
+class _Seen(ABC):
+    """A term of what one critic sees of each datum: it couples the batch where the critic does."""
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+
+    @property
+    def couples_batch(self) -> bool:
+        """As the critic."""
+        return self.look.couples_batch
+
+    @property
+    def pools(self) -> bool:
+        """As the critic."""
+        return self.look.pools
+
+    @abstractmethod
+    def __call__(self, trace: Trace) -> Tensor:
+        """(batch,)."""
+
+
+class Judgement(_Seen):
     """The cross-entropy of a discriminator with a verdict, one value per datum, nats.
 
     real: -log D(x);   fake: -log(1 - D(x));   D = sigmoid of the critic's logit.
@@ -119,17 +141,8 @@ class Judgement:
         for argument, value, names in (("of", of, Role), ("verdict", verdict, Verdict)):
             if value not in get_args(names):
                 raise ValueError(f"`{argument}` is {value!r}; expected one of {', '.join(get_args(names))}")
-        self.look, self.of, self.verdict = look, of, verdict
-
-    @property
-    def couples_batch(self) -> bool:
-        """As the critic."""
-        return self.look.couples_batch
-
-    @property
-    def pools(self) -> bool:
-        """As the critic."""
-        return self.look.pools
+        super().__init__(look)
+        self.of, self.verdict = of, verdict
 
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
@@ -137,7 +150,7 @@ class Judgement:
         return functional.softplus(logits if self.verdict == "fake" else -logits)
 
 
-class FeatureError:
+class FeatureError(_Seen):
     """1/2 |f(x) - f(xt)|^2 with a critic's features f and xt the reconstruction, one value per datum.
 
     Up to the constant F/2 ln 2pi this is -log N(f(x); f(xt), I), nats of the features. It is no density of x.
@@ -146,44 +159,18 @@ class FeatureError:
         look: at the critic.
     """
 
-    def __init__(self, look: Look) -> None:
-        self.look = look
-
-    @property
-    def couples_batch(self) -> bool:
-        """As the critic."""
-        return self.look.couples_batch
-
-    @property
-    def pools(self) -> bool:
-        """As the critic."""
-        return self.look.pools
-
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
         seen = self.look(trace)
         return 0.5 * (seen["data"].features - seen["rebuilt"].features).square().sum(-1)
 
 
-class LabelError:
+class LabelError(_Seen):
     """-log P(y|x) of a classifier on the data, one value per datum, nats.
 
     Args:
         look: at the classifier, which has a logit for every class.
     """
-
-    def __init__(self, look: Look) -> None:
-        self.look = look
-
-    @property
-    def couples_batch(self) -> bool:
-        """As the classifier."""
-        return self.look.couples_batch
-
-    @property
-    def pools(self) -> bool:
-        """As the classifier."""
-        return self.look.pools
 
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
