@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.models.draws import context_of, draw, draw_prior, reject_branches
-from vaekit.models.model import Model
+from vaekit.models.hierarchy import Hierarchy
 from vaekit.trace import Batch, Latent, Observed, Trace
 
 
-class Chain(Model):
+class Chain(Hierarchy):
     """q(z|x) = q(z1|x) prod_l q(z_l|z_{l-1}),  p(x,z) = p(x|z1) prod_l p(z_l|z_{l+1}) p(zL).
 
     Args:
@@ -21,20 +21,6 @@ class Chain(Model):
         priors: from the data upwards: conditionals of (z2[, c]), ..., ([c]).
         likelihood: conditional of (z1[, c]).
     """
-
-    def __init__(
-        self, posteriors: Sequence[nn.Module], priors: Sequence[nn.Module], likelihood: nn.Module
-    ) -> None:
-        super().__init__()
-        if len(posteriors) != len(priors) or len(priors) < 2:
-            raise ValueError(
-                f"got {len(posteriors)} posteriors and {len(priors)} priors; expected the same number, "
-                "two or more (one level is the model `Flat`)"
-            )
-        self.names = tuple(f"z{i + 1}" for i in range(len(priors)))
-        self.posteriors = nn.ModuleList(posteriors)
-        self.priors = nn.ModuleList(priors)
-        self.likelihood = likelihood
 
     def forward(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:
         """One pass; see `Flat.forward`."""

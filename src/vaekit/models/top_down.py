@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.models.draws import context_of, draw, draw_prior, encoded, placed, reject_branches
-from vaekit.models.model import Model
+from vaekit.models.hierarchy import Hierarchy
 from vaekit.trace import Batch, Latent, Observed, Trace
 
 
-class TopDown(Model):
+class TopDown(Hierarchy):
     """q(z|x) = q(zL|x) prod_l q(z_l|x, z_l+1, ..., zL),  p(x,z) = p(x|z) prod_l p(z_l|z_l+1, ..., zL) p(zL).
 
     Prior and posterior go the same way, so that each KL(q(z_l|x, above) || p(z_l|above)) with the draws above
@@ -40,16 +40,7 @@ class TopDown(Model):
         likelihood: nn.Module,
         features: nn.Module | None = None,
     ) -> None:
-        super().__init__()
-        if len(posteriors) != len(priors) or len(priors) < 2:
-            raise ValueError(
-                f"got {len(posteriors)} posteriors and {len(priors)} priors; expected the same number, "
-                "two or more (one level is the model `Flat`)"
-            )
-        self.names = tuple(f"z{i + 1}" for i in range(len(priors)))
-        self.posteriors = nn.ModuleList(posteriors)
-        self.priors = nn.ModuleList(priors)
-        self.likelihood = likelihood
+        super().__init__(posteriors, priors, likelihood)
         self.features = features
 
     def forward(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:

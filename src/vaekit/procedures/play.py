@@ -116,14 +116,23 @@ class Alternating(Procedure):
     judged again, if the batch is whole.
     """
 
+    def __init__(
+        self,
+        model: Model,
+        players: Sequence[Player],
+        samples: int | None = None,
+        branches: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model, players, samples, branches)
+        inside = {id(parameter) for parameter in model.parameters()}
+        self._touches = [any(id(p) in inside for p in player.parameters) for player in self.players]
+
     def _play(self, batches: Sequence[Batch], manner: Manner) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
-        inside = {id(parameter) for parameter in self.model.parameters()}
         kept: Trace | None = None
-        for player in self.players:
+        for player, touches in zip(self.players, self._touches, strict=True):
             moves = player.ready()
-            touched = moves and any(id(parameter) in inside for parameter in player.parameters)
-            stale = touched or len(batches) > 1
+            stale = (moves and touches) or len(batches) > 1
             for _ in range(player.times if moves else 1):
                 values: dict[str, Tensor] = {}
                 for batch, share in zip(batches, _shares(batches), strict=True):
