@@ -10,7 +10,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vaekit.data.batch import Batch
+from vaekit.data.arrays import ArrayData
+from vaekit.data.batch import Batch, Splits
 from vaekit.data.spec import Spec
 
 
@@ -73,8 +74,8 @@ class FactorData(ABC):
     Attributes:
         spec: what the data say of themselves, with `factors`.
         grid: of `spec.factors`.
-        noisy: whether something beside the factors is drawn (a colour, a background, an instance), so that one
-            point of the grid is many data.
+        noisy: whether something beside the factors is drawn (a colour, a background, an instance), so that
+            one point of the grid is many data.
     """
 
     spec: Spec
@@ -103,3 +104,33 @@ class FactorData(ABC):
             {"x": self.data_of(first, generator), "factors": first},
             {"x": self.data_of(second, generator), "factors": second},
         )
+
+
+@final
+class Stored(FactorData):
+    """A small grid whose data all lie in memory, in the order of their numbers.
+
+    Args:
+        data: one datum for every point of the grid of its spec.
+
+    Raises:
+        ValueError: if the spec has no factors, or the number of data is not that of the grid's points.
+    """
+
+    def __init__(self, data: ArrayData) -> None:
+        if data.spec.factors is None:
+            raise ValueError(f"the spec of {data.spec.name} has no `factors`; expected ground truth")
+        self.spec, self.grid = data.spec, Grid(data.spec.factors)
+        if len(data) != len(self.grid):
+            raise ValueError(
+                f"got {len(data)} data; expected {len(self.grid)}, one for each point of the grid"
+            )
+        self.data = data
+
+    def data_of(self, factors: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See `FactorData.data_of`."""
+        return self.data.take(self.grid.index_of(factors.to(self.data.device)))["x"]
+
+    def splits(self) -> Splits:
+        """The whole grid three times: ground truth is not split, as in the study of Locatello et al."""
+        return Splits(self.data, self.data, self.data)

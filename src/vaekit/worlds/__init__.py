@@ -5,6 +5,7 @@ from vaekit.worlds.cluster64 import cluster64
 from vaekit.worlds.discrete import Discrete
 from vaekit.worlds.ellipses16 import ellipses16
 from vaekit.worlds.linear_gaussian import LinearGaussian
+from vaekit.worlds.mini_sprites import mini_sprites
 from vaekit.worlds.ppca import fixed_variance_optimum, mean_log_likelihood, ppca_closed_form, ppca_em
 from vaekit.worlds.sprites16 import sprites16
 
@@ -16,6 +17,7 @@ __all__ = [
     "ellipses16",
     "fixed_variance_optimum",
     "mean_log_likelihood",
+    "mini_sprites",
     "ppca_closed_form",
     "ppca_em",
     "sprites16",
