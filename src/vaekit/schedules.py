@@ -1,9 +1,10 @@
-"""Weights that change while training. A schedule may stand wherever a number may."""
+"""Weights that change while training, by the step or by what a step measured; each may stand for a number."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -120,9 +121,36 @@ class Steps(Schedule):
         return self.values[torch.bucketize(step, self.boundaries, right=True)]
 
 
-Weight = float | Schedule
+class Feedback(nn.Module, ABC):
+    """A weight that follows what was measured: a controller, a dual variable.
+
+    Once per step, before `after_step`, it hears the named values of the objective that it stands in: the mean
+    of every term over the whole batch before its weight, and the `loss`. Pieces of an accumulated step and
+    parts of several processes have been averaged by then, and all processes hear the same. So the weight of a
+    step follows from the steps before it, and is one number for the whole batch.
+
+    Whatever it remembers is a buffer: it is saved, and nothing waits for the device.
+
+    Args:
+        hears: names of the terms that it listens to, or "loss".
+    """
+
+    def __init__(self, *hears: str) -> None:
+        super().__init__()
+        self.hears = hears
+
+    @abstractmethod
+    def forward(self) -> Tensor:
+        """The value now, ()."""
+
+    @abstractmethod
+    def hear(self, values: Mapping[str, Tensor]) -> None:
+        """Take in the named values of a step, detached; called without gradients."""
+
+
+Weight = float | Schedule | Feedback
 
 
 def value_of(weight: Weight) -> float | Tensor:
     """The number that a weight is at this step."""
-    return weight() if isinstance(weight, Schedule) else weight
+    return weight() if isinstance(weight, Schedule | Feedback) else weight
