@@ -100,43 +100,69 @@ class Controller(Feedback):
 class Shares(Varying):
     """1 - alpha - beta: what two weights leave to a third, which is never less than 0.01.
 
-    Where alpha + beta is above 0.99 both are made smaller by one factor, so that they come to 0.99 together
-    and their ratio is kept. It owns both; `first` and `second` are what each comes to.
+    Where alpha + beta would be above 0.99, what changes of them is made smaller by one factor, so that they
+    come to 0.99: a number stays what it is, and two weights that change keep their ratio. It owns both;
+    `first` and `second` are what each comes to.
 
     Args:
-        alpha: a number or a weight that changes.
+        alpha: a weight that changes, or a number.
         beta: likewise.
 
     Raises:
-        ValueError: if both are numbers and leave less than 0.01.
+        ValueError: if a number leaves nothing to the others.
     """
 
     def __init__(self, alpha: Weight, beta: Weight) -> None:
         super().__init__()
         self.alpha, self.beta = alpha, beta
-        if not isinstance(alpha, Varying) and not isinstance(beta, Varying):
-            rest = 1 - number("alpha", alpha) - number("beta", beta)
-            if rest < LEAST_REST:
-                raise ValueError(
-                    f"`alpha` {alpha} and `beta` {beta} leave {rest:g} of 1 to the third weight; expected "
-                    f"{LEAST_REST:g} or more: take smaller ones"
-                )
+        self.room = 1 - LEAST_REST - _numbers(alpha, beta)
+        if not self.room > 0:
+            raise ValueError(
+                f"`alpha` and `beta` have {_numbers(alpha, beta):g} of 1 already; expected less than "
+                f"{1 - LEAST_REST:g}, so that something is left to be shared: take smaller numbers"
+            )
 
-    def _factor(self) -> Tensor:
-        total = torch.as_tensor(value_of(self.alpha) + value_of(self.beta), dtype=torch.float64)
-        return (1 - LEAST_REST) / total.clamp_min(1 - LEAST_REST)
+    def _scaled(self, weight: Weight) -> float | Tensor:
+        if not isinstance(weight, Varying):
+            return weight
+        changing = [part() for part in (self.alpha, self.beta) if isinstance(part, Varying)]
+        total = changing[0] if len(changing) == 1 else changing[0] + changing[1]
+        scaled: Tensor = weight() * (self.room / total.clamp_min(self.room))
+        return scaled
 
     def forward(self) -> Tensor:
         """What is left."""
-        return 1 - self._factor() * (value_of(self.alpha) + value_of(self.beta))
+        return torch.as_tensor(1 - self.first() - self.second())
 
-    def first(self) -> Tensor:
+    def first(self) -> float | Tensor:
         """alpha, made smaller where need be."""
-        return self._factor() * value_of(self.alpha)
+        return self._scaled(self.alpha)
 
-    def second(self) -> Tensor:
+    def second(self) -> float | Tensor:
         """beta, made smaller where need be."""
-        return self._factor() * value_of(self.beta)
+        return self._scaled(self.beta)
+
+
+def share(alpha: Weight, beta: Weight) -> tuple[Weight, Weight]:
+    """1 - alpha - beta and beta, as weights of one objective; see `Shares`. Numbers stay numbers.
+
+    Raises:
+        ValueError: if numbers leave less than 0.01 to the third weight.
+    """
+    if isinstance(alpha, Varying) or isinstance(beta, Varying):
+        shares = Shares(alpha, beta)
+        return shares, Borrowed(shares.second) if isinstance(beta, Varying) else beta
+    rest = 1 - alpha - beta
+    if rest < LEAST_REST:
+        raise ValueError(
+            f"`alpha` {alpha} and `beta` {beta} leave {rest:g} of 1 to the third weight; expected at least "
+            f"{LEAST_REST:g}: take smaller numbers"
+        )
+    return rest, beta
+
+
+def _numbers(*weights: Weight) -> float:
+    return sum(weight for weight in weights if not isinstance(weight, Varying))
 
 
 class Borrowed(Varying):
@@ -146,10 +172,10 @@ class Borrowed(Varying):
         read: says the value now, such as `Shares.second` of some shares.
     """
 
-    def __init__(self, read: Callable[[], Tensor]) -> None:
+    def __init__(self, read: Callable[[], float | Tensor]) -> None:
         super().__init__()
         self.read = read
 
     def forward(self) -> Tensor:
         """The value now."""
-        return self.read()
+        return torch.as_tensor(self.read())

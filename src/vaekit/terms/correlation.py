@@ -79,7 +79,7 @@ class Mahalanobis:
         mean = torch.cat([latent.q.mean for latent in given_data(trace).values()], -1).mean(0)
         pooled = 0.5 * (sigma + torch.eye(len(sigma), dtype=sigma.dtype, device=sigma.device))
         between: Tensor = mean @ torch.linalg.solve_ex(pooled, mean).result
-        return between + 0.5 * (sigma.diagonal().sum() - torch.linalg.slogdet(sigma)[1] - len(sigma))
+        return between + 0.5 * (sigma.diagonal().sum() - sigma.logdet() - len(sigma))
 
 
 class LiteralMahalanobis:
