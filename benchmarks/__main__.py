@@ -14,10 +14,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import imports, minimal, pythae_games, step, trainer, versus_pythae
+from benchmarks import imports, minimal, pythae_games, scores, step, trainer, versus_pythae
 from benchmarks.timing import CLOCKS, Row, keep_memory, quartiles
+from vaekit.disentanglement import NAMES, PRESETS
 
-SECTIONS = ("step", "trainer", "pythae", "pythae-games", "nll", "import")
+SECTIONS = ("step", "trainer", "pythae", "pythae-games", "nll", "scores", "import")
 
 
 def likelihood(threads: int) -> Iterator[Row]:
@@ -97,6 +98,10 @@ def main() -> None:
     parser.add_argument(
         "--games", nargs="*", default=(), choices=pythae_games.SYSTEMS, help="of `pythae-games`"
     )
+    parser.add_argument(
+        "--presets", nargs="*", default=("modern",), choices=sorted(PRESETS), help="of `scores`"
+    )
+    parser.add_argument("--scores", nargs="*", default=(), choices=NAMES, help="of `scores`; default all")
     parser.add_argument("--pythae-python", type=Path, help="a Python that has Pythae, instead of a new one")
     parser.add_argument("--cache", type=Path, help="folder for the environment of Pythae")
     asked = parser.parse_args()
@@ -120,6 +125,7 @@ def main() -> None:
             pythae_games.run, asked.rounds, threads, asked.pythae_python, asked.cache, asked.games
         ),
         "nll": partial(likelihood, threads),
+        "scores": partial(scores.run, asked.presets, asked.scores),
         "import": partial(imports.run, asked.rounds),
     }
     where = machine(threads)
