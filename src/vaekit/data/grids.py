@@ -142,8 +142,8 @@ def grid_splits(source: FactorData, *, seed: int = 0, limit: int | None = None) 
     count = len(source.grid)
     if count > MOST:
         raise UserError(
-            f"{source.spec.name} has {count:,} grid points; expected at most {MOST:,}: take fewer values of its "
-            "factors (`placements`)"
+            f"{source.spec.name} has {count:,} grid points; expected at most {MOST:,}: take fewer values of "
+            "its factors (`placements`)"
         )
     order = torch.from_numpy(shuffled(count, seed))
     whole = "training: the whole factor grid, without a split, as is usual"
