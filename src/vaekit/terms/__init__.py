@@ -12,7 +12,7 @@ from vaekit.terms.adversarial import (
 )
 from vaekit.terms.aggregate import DimensionWise, Information, TotalCorrelation
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
-from vaekit.terms.costs import SquaredError
+from vaekit.terms.costs import BlurredError, SquaredError, box_blur
 from vaekit.terms.covariance import OffDiagonal, UnitVariance
 from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
@@ -33,6 +33,7 @@ from vaekit.terms.quantised import CodebookLoss, Commitment
 
 __all__ = [
     "MMD",
+    "BlurredError",
     "Capacity",
     "Classification",
     "CodebookLoss",
@@ -55,6 +56,7 @@ __all__ = [
     "Term",
     "TotalCorrelation",
     "UnitVariance",
+    "box_blur",
     "codes",
     "divergence",
     "effective_sample_size",

@@ -36,6 +36,7 @@ from vaekit.wiring.players import (
     rmsprop,
     two_players,
 )
+from vaekit.wiring.standard import picture_of, standardised
 from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
@@ -76,9 +77,11 @@ __all__ = [
     "make_reconstruction",
     "network_from",
     "passes",
+    "picture_of",
     "prior_stage",
     "rising",
     "rmsprop",
+    "standardised",
     "two_level_codes",
     "two_players",
     "unconditional",
