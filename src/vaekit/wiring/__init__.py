@@ -25,6 +25,7 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
+from vaekit.wiring.pairs import pairs_of
 from vaekit.wiring.players import (
     adam,
     bound_players,
@@ -76,6 +77,7 @@ __all__ = [
     "make_rate",
     "make_reconstruction",
     "network_from",
+    "pairs_of",
     "passes",
     "picture_of",
     "prior_stage",
