@@ -19,6 +19,7 @@ LAYERS = [
     ["distributions", "networks"],
     ["conditionals"],
     ["trace", "schedules", "data"],
+    ["disentanglement"],
     ["parallel"],
     ["models", "terms"],
     ["objective"],

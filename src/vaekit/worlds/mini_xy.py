@@ -15,8 +15,6 @@ from vaekit.data.spec import Spec
 
 SIDE, SQUARE = 16, 2
 FACTORS = {"x_0": 8, "y_0": 8, "x_1": 8, "y_1": 8}
-MEAN, STD = 1 / 64, (1 / 64 * 63 / 64) ** 0.5
-"""Of the values of a channel over all pictures: 4 of 256 pixels are on."""
 
 
 def render(factors: Tensor) -> Tensor:
