@@ -38,7 +38,7 @@ def test_as_many_factors_are_drawn_anew_as_were_asked_for(pairs):
     expected = {1: [0, 1, 0, 0], 2: [0, 0, 1, 0], "uniform": [0, 0.5, 0.5, 0]}[pairs]
     assert counts.tolist() == pytest.approx(expected, abs=0.03)
     shares = (~kept).double().mean(0)  # no factor is preferred
-    assert shares[[0, 2, 3]].tolist() == pytest.approx([shares.sum() / 3] * 3, abs=0.03)
+    assert shares[[0, 2, 3]].tolist() == pytest.approx([float(shares.sum()) / 3] * 3, abs=0.03)
 
 
 @pytest.mark.parametrize("pairs", [1, 3, "uniform"])

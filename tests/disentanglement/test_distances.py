@@ -1,4 +1,4 @@
-"""Distances of factors, data and codes: exact values on squares, correlations against scipy, worlds at the ends."""
+"""Distances of factors, data and codes: exact values on squares, correlations against scipy, paths."""
 
 from __future__ import annotations
 
