@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+import vaekit
+import vaekit.runs
 from vaekit import recipes
+from vaekit.data import fingerprint, ground_truth_of, load
 from vaekit.data.factors import Grid
 from vaekit.data.pairs import PairData, kept_factors, paired
 from vaekit.data.spec import Spec
-from vaekit.errors import UnsupportedError
+from vaekit.errors import UnsupportedError, UserError
 from vaekit.worlds import mini_sprites, mini_xy
 
 WORLD = mini_sprites()
@@ -127,3 +130,79 @@ def test_a_recipe_for_pairs_refuses_data_without_partners():
         recipes.ada_gvae(WORLD.spec)
     with pytest.raises(UnsupportedError, match="no known factors"):
         recipes.ada_gvae(Spec("digits", (1, 8, 8), "binary", 100))
+
+
+# -- by name -----------------------------------------------------------------------------------------------
+
+
+def test_ground_truth_by_name_comes_in_pairs():
+    splits = load("mini_sprites", pairs="uniform")
+    assert splits.spec.pairs == "uniform"
+    assert splits.valid.spec.pairs == "uniform"
+    assert ground_truth_of(splits).spec.name == "mini_sprites"
+    batch = next(splits.train.batches(30, seed=1))
+    apart = (factors_of(batch["partner"]) != batch["factors"]).sum(1)
+    assert 0 < apart.max() < 4
+    few = load("mini_sprites", pairs=1, limit=20)
+    assert len(few.train) == 20
+    seen = {tuple(row) for row in factors_of(few.train.take(range(20))["partner"]).tolist()}
+    assert not seen <= {tuple(row) for row in few.train.take(range(20))["factors"].tolist()}
+
+
+def test_pairs_have_a_fingerprint_of_their_own():
+    found = {str(pairs): fingerprint(load("mini_xy", pairs=pairs)) for pairs in (None, 1, 2, "uniform")}
+    assert len(set(found.values())) == 4
+    assert found["1"] == fingerprint(load("mini_xy", pairs=1))
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "words"),
+    [
+        ("digits", {"pairs": 1}, "`pairs` is 1, but digits has no known factors"),
+        (
+            "mini_xy",
+            {"pairs": 4},
+            "the data options of mini_xy: `pairs` is 4; expected .* 1 to 3, or uniform",
+        ),
+        (
+            "mini_xy",
+            {"pairs": 1, "context": "quadrant1"},
+            "`pairs`, and `context` 'quadrant1': leave one out",
+        ),
+    ],
+)
+def test_what_has_no_pairs_is_refused(source, options, words):
+    with pytest.raises(UserError, match=words):
+        load(source, **options)
+
+
+def test_noise_of_a_partner_is_its_own():
+    """What is drawn beside the factors is drawn for both data of a pair."""
+    splits = load("noisy_dsprites", pairs=1, limit=6)
+    batch = splits.train.take(range(6), seed=1)
+    again, other = (splits.train.take(range(6), seed=seed) for seed in (1, 2))
+    assert torch.equal(batch["partner"], again["partner"])
+    dark = (batch["x"] < 1) & (batch["partner"] < 1)
+    assert (batch["x"][dark] != batch["partner"][dark]).double().mean() > 0.99
+    assert not torch.equal(batch["partner"], other["partner"])
+
+
+def test_a_run_on_pairs_resumes_and_reads_its_data_again(tmp_path):
+    """Partners are a function of seed, epoch and number: a run that stopped in an epoch goes on exactly."""
+    settings = {"latents": 2, "hidden": (6,), "epochs": 2, "batch_size": 700, "device": "cpu"}
+    options = {"data": "mini_sprites", "data_options": {"pairs": "uniform"}}
+    whole = vaekit.train("ada_gvae", **options, out=tmp_path / "whole", **settings)
+
+    def stop(at, batches, means):
+        return at.step == 4
+
+    with pytest.raises(KeyboardInterrupt):
+        vaekit.train("ada_gvae", **options, out=tmp_path / "cut", show=stop, **settings)
+    resumed = vaekit.resume(tmp_path / "cut")
+    state, expected = resumed.state()[0], whole.state()[0]
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in state.items())
+    opened = vaekit.runs.Run.open(tmp_path / "whole")
+    assert isinstance(opened.data().train, PairData)
+    x = opened.data().test.take(range(3))["x"]
+    torch.testing.assert_close(opened.model().encode({"x": x}), whole.model().encode({"x": x}))

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from vaekit.data.batch import Batch, Data, Splits
     from vaekit.data.catalogue import names
     from vaekit.data.dsprites import dsprites_images
-    from vaekit.data.grids import PackedGrid
+    from vaekit.data.factors import FactorData, Grid
+    from vaekit.data.grids import GridData, grid_splits
+    from vaekit.data.ground import ground_truth, ground_truth_of
     from vaekit.data.identity import fingerprint
     from vaekit.data.loading import load, load_like
+    from vaekit.data.pairs import PairData, paired
     from vaekit.data.restore import assemble, original_units
     from vaekit.data.spec import Kind, Spec
     from vaekit.data.streams import StreamData
@@ -21,8 +24,11 @@ _HOMES = {
     "ArrayData": "arrays",
     "Batch": "batch",
     "Data": "batch",
+    "FactorData": "factors",
+    "Grid": "factors",
+    "GridData": "grids",
     "Kind": "spec",
-    "PackedGrid": "grids",
+    "PairData": "pairs",
     "Spec": "spec",
     "Splits": "batch",
     "StreamData": "streams",
@@ -30,27 +36,38 @@ _HOMES = {
     "original_units": "restore",
     "dsprites_images": "dsprites",
     "fingerprint": "identity",
+    "grid_splits": "grids",
+    "ground_truth": "ground",
+    "ground_truth_of": "ground",
     "load": "loading",
     "load_like": "loading",
     "names": "catalogue",
+    "paired": "pairs",
 }
 
 __all__ = [
     "ArrayData",
     "Batch",
     "Data",
+    "FactorData",
+    "Grid",
+    "GridData",
     "Kind",
-    "PackedGrid",
+    "PairData",
     "Spec",
     "Splits",
     "StreamData",
     "assemble",
     "dsprites_images",
     "fingerprint",
+    "grid_splits",
+    "ground_truth",
+    "ground_truth_of",
     "load",
     "load_like",
     "names",
     "original_units",
+    "paired",
 ]
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from vaekit.data.arrays import ArrayData
 from vaekit.data.batch import Data, Splits
-from vaekit.data.grids import PackedGrid
+from vaekit.data.grids import GridData
+from vaekit.data.pairs import PairData
 from vaekit.data.pictures import Pictures
 from vaekit.data.streams import MappedArray, Source, StreamData, Thresholded
 
@@ -33,7 +34,13 @@ def fingerprint(data: Data | Splits) -> str:
             digest.add(bytes.fromhex(found.removeprefix("sampled:")))
             digest.sampled |= found.startswith("sampled:")
         return digest.text()
-    if not isinstance(data, ArrayData | PackedGrid | StreamData):
+    if isinstance(data, PairData):  # partners follow from the data and from what the spec says of them
+        digest.add(f"pairs {data.pairs}".encode())
+        found = fingerprint(data.data)
+        digest.add(bytes.fromhex(found.removeprefix("sampled:")))
+        digest.sampled = found.startswith("sampled:")
+        return digest.text()
+    if not isinstance(data, ArrayData | GridData | StreamData):
         raise TypeError(
             f"cannot take the fingerprint of {type(data).__name__}; expected data of vaekit or `Splits`"
         )
@@ -43,8 +50,8 @@ def fingerprint(data: Data | Splits) -> str:
     if isinstance(data, ArrayData):
         digest.arrays(data.x, data.y, data.c, data.factors)
         digest.add(f"{data.binarise} {data.visible}".encode())
-    elif isinstance(data, PackedGrid):
-        digest.arrays(data.packed, data.points)
+    elif isinstance(data, GridData):
+        digest.arrays(*data.source.parts(data.points))
     else:
         digest.arrays(torch.from_numpy(data.index), data.y, data.c, data.factors)
         digest.source(data.source)

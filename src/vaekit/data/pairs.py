@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vaekit.data.batch import Batch, Data, Splits, batch_count, mix, take_seed
+from vaekit.data.batch import Batch, Data, Splits, batch_count, mix, moved, take_seed
 from vaekit.data.factors import FactorData, Grid
 from vaekit.data.spec import Pairs, check_pairs
 
@@ -43,7 +43,8 @@ class PairData:
     """Data with partners: beside each `x` a batch has `partner`, (B, *shape).
 
     The partner is made of the same factors, but for some that are drawn anew from all their values; which
-    ones, and how many, nobody is told. Partners are drawn anew at every visit of a datum, as a function of
+    ones, and how many, nobody is told. It may be any point of the grid, also where the data are a sample of
+    it. Partners are drawn anew at every visit of a datum, as a function of
     seed, epoch and number of the batch, on the generator of the device that the batches go to.
 
     Args:
@@ -71,6 +72,17 @@ class PairData:
     def __repr__(self) -> str:
         return f"PairData({self.data!r}, pairs={self.pairs!r})"
 
+    @property
+    def device(self) -> torch.device:
+        """Where the partners come from."""
+        return self.world.device
+
+    def to(self, device: torch.device | str) -> PairData:
+        """The same data on another device."""
+        move = getattr(self.data, "to", None)  # a stream lies nowhere
+        data: Data = self.data if move is None else move(device)
+        return PairData(data, self.world.to(device), self.pairs)
+
     def batches(
         self,
         size: int,
@@ -97,9 +109,9 @@ class PairData:
     def _with_partners(self, batch: Batch, generator: torch.Generator) -> Batch:
         factors = batch["factors"]
         kept = kept_factors(len(factors), self.world.grid, self.pairs, generator)
-        changed = self.world.grid.resample(factors, kept, generator)
-        partner = self.world.data_of(changed, generator)
-        return {**batch, "partner": partner.to(batch["x"].device)}
+        points = self.world.grid.index_of(self.world.grid.resample(factors, kept, generator))
+        stored = moved(self.world.stored(points.to(self.world.device)), batch["x"].device)
+        return {**batch, "partner": self.world.decoded(stored, generator)}
 
     def take(self, index: Tensor | Sequence[int], *, seed: int = 0) -> Batch:
         """The data of the given numbers with their partners, in this order, on the device of the data."""

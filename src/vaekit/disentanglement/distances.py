@@ -20,9 +20,8 @@ from torch import Tensor
 
 from vaekit.checks import whole
 from vaekit.data.factors import Grid
+from vaekit.disentanglement.points import Represent
 
-Represent = Callable[[Tensor, torch.Generator], Tensor]
-"""What stands for grid points: factors (N, F) int64 -> data (N, *shape) or codes (N, d)."""
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Two lists of N points -> N distances."""
 Pair = Literal["ground_data", "ground_latent", "latent_data"]
@@ -91,10 +90,9 @@ def spearman(first: Tensor, second: Tensor) -> float:
 
 
 def _ranks(values: Tensor) -> Tensor:
-    _, place, counts = values.unique(return_inverse=True, return_counts=True)
-    ends = counts.cumsum(0).double()
-    ranks: Tensor = ends - 0.5 * (counts - 1)
-    return ranks[place]
+    from scipy.stats import rankdata
+
+    return torch.from_numpy(rankdata(values.detach().cpu().numpy()))
 
 
 def distance_agreement(

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from vaekit.checks import whole
 from vaekit.data.factors import Grid
-from vaekit.disentanglement.distances import Represent, traversals
+from vaekit.disentanglement.distances import traversals
+from vaekit.disentanglement.points import Represent
 
 
 @dataclass(frozen=True)

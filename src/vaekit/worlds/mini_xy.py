@@ -1,41 +1,23 @@
-"""MINI_XY: a square of 2 x 2 pixels in each of two channels of 16 x 16, at 8 x 8 places; 4,096 pictures.
+"""MINI_XY: two squares of 2 x 2 pixels, one in each channel of 16 x 16; 4,096 binary images of four factors.
 
-The square of channel c covers rows 2 y_c and 2 y_c + 1 and columns 2 x_c and 2 x_c + 1. It is XYSquares in
-small: two different places of a square share no pixel, so that all are equally far from each other.
+XYSquares in small: 8 places along each axis, 2 pixels apart, so that all places of a square are equally far
+from each other.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
-from torch import Tensor
 
 from vaekit.data.arrays import ArrayData
-from vaekit.data.factors import Grid, Stored
-from vaekit.data.spec import Spec
-
-SIDE, SQUARE = 16, 2
-FACTORS = {"x_0": 8, "y_0": 8, "x_1": 8, "y_1": 8}
-
-
-def render(factors: Tensor) -> Tensor:
-    """Binary pictures, (N, 2, 16, 16) uint8, of grid points (N, 4) in the order of `FACTORS`."""
-    place = torch.arange(SIDE) // SQUARE
-    x, y = factors.unflatten(1, (2, 2)).unbind(2)
-    rows, columns = (at[:, :, None] == place for at in (y, x))
-    pictures: Tensor = rows[..., :, None] & columns[..., None, :]
-    return pictures.to(torch.uint8)
+from vaekit.data.factors import Stored
+from vaekit.data.squares import Squares
 
 
 def mini_xy() -> Stored:
-    """The whole grid."""
-    grid = Grid(FACTORS)
-    values = grid.factors_of(torch.arange(len(grid)))
-    spec = Spec(
-        "mini_xy",
-        (2, SIDE, SIDE),
-        "binary",
-        len(grid),
-        factors=dict(FACTORS),
-        note="every point of the grid of factors, once",
-    )
-    return Stored(ArrayData(spec, render(values), factors=values))
+    """The whole grid of x_R, y_R, x_G, y_G, each 8."""
+    drawn = Squares("mini_xy", size=2, side=16, channels=2)
+    spec = replace(drawn.spec, note=f"{drawn.spec.note}; every point of the grid of factors, once")
+    index = torch.arange(len(drawn.grid))
+    return Stored(ArrayData(spec, drawn.at(index).byte(), factors=drawn.grid.factors_of(index)))
