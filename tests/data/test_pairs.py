@@ -167,7 +167,7 @@ def test_pairs_have_a_fingerprint_of_their_own():
         (
             "mini_xy",
             {"pairs": 1, "context": "quadrant1"},
-            "`pairs`, and `context` 'quadrant1': leave one out",
+            "`pairs` 1 and `context` 'quadrant1': leave one out",
         ),
     ],
 )
