@@ -21,7 +21,7 @@ from vaekit.data.spec import Spec
 
 Batch = dict[str, Tensor]
 """`x` (B, *shape) float32; where there are any: labels `y` (B,) int64 (-1 where unknown), conditions `c`
-(B, *context) float32, ground truth `factors` (B, F) int64."""
+(B, *context) float32, ground truth `factors` (B, F) int64, partners (B, *shape) that share most of them."""
 
 
 @runtime_checkable
