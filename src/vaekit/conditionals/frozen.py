@@ -41,14 +41,16 @@ class Uninferred(nn.Module):
 
     Args:
         event: (n,).
+        data: event shape of x, which says where its leading axes end.
     """
 
-    def __init__(self, event: Shape) -> None:
+    def __init__(self, event: Shape, data: Shape) -> None:
         super().__init__()
-        self.event = tuple(event)
+        self.event, self.axes = tuple(event), len(data)
 
     def forward(self, *context: Tensor) -> DiagonalNormal:
-        """Of x (batch, ...), whose values are not looked at: batch shape (batch)."""
+        """Of x (*lead, *data), whose values are not looked at: batch shape (*lead)."""
         x = context[0]
-        zeros = torch.zeros(len(x), *self.event, dtype=x.dtype, device=x.device)
+        lead = x.shape[: x.dim() - self.axes]
+        zeros = torch.zeros(*lead, *self.event, dtype=x.dtype, device=x.device)
         return DiagonalNormal(zeros, zeros, len(self.event))

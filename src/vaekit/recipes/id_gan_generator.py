@@ -68,7 +68,7 @@ def id_gan_generator(
     encoder = Frozen(wiring.make_posterior("diagonal", networks, latents))
     decoder = wiring.decoder_of(spec, architecture, hidden, given)
     model = Flat(
-        [encoder, Uninferred((nuisance,))] if nuisance else encoder,
+        [encoder, Uninferred((nuisance,), spec.shape)] if nuisance else encoder,
         [StandardGaussian((n,)) for n in given] if nuisance else StandardGaussian((latents,)),
         Deterministic(decoder, spec.shape, bounded=spec.kind != "real"),
     )
