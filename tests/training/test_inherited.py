@@ -111,7 +111,7 @@ def test_alone_it_is_refused(tmp_path):
     with pytest.raises(vaekit.UserError, match="made for a stage"):
         vaekit.train("id_gan_generator", data(), out=tmp_path / "run", latents=3, hidden=(8,))
     with pytest.raises(vaekit.UserError, match="made for a stage"):
-        vaekit.VAE(recipe="id_gan_generator", latents=3, hidden=(8,)).fit(np.random.rand(20, 1, 4, 4))
+        vaekit.VAE(recipe="id_gan_generator", latents=3, hidden=(8,)).fit(np.full((20, 1, 4, 4), 0.5))
     assert list(tmp_path.iterdir()) == []
 
 
