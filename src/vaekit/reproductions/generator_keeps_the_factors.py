@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import fmean
 from typing import Any
 
@@ -60,7 +61,9 @@ def drawn(model: Model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def misread(model: Model, batch: Batch, active: list[bool]) -> float:
-    """The largest over active dimensions of mean |mu(G(c)) - c|."""
+    """The largest over active dimensions of mean |mu(G(c)) - c|; infinite where none is active."""
+    if not any(active):
+        return math.inf
     codes, made = drawn(model, batch)
     with evaluating(model, 0):
         back = model.encode({"x": made})["z"]
@@ -70,7 +73,7 @@ def misread(model: Model, batch: Batch, active: list[bool]) -> float:
 def run(full: bool, say: Say) -> Outcome:
     """A beta-VAE and a weak one, and two generators of the first, with and without the information term."""
     seeds = [0, 1, 2]
-    steps, second = (20_000, 20_000) if full else (4000, 3000)
+    steps, second = (20_000, 20_000) if full else (4000, 2000)
     splits = grey_sprites()
     batch = everything(splits)
     of_data = sharpness(batch["x"])
@@ -142,7 +145,9 @@ def run(full: bool, say: Say) -> Outcome:
         f"{second:,} steps at {GAME['learning_rate']}, w {GAME['information']}, r {GAME['penalty']}",
         "Grey levels as chances of coins. Read off the pictures are the centre of mass (x, y) and the root "
         "of the mass (scale), for all codes c ~ q(c|x); the shape is not. The picture: data, the decoder's "
-        "and the generator's pictures of the same codes.",
+        "and the generator's pictures of the same codes. w, r, the learning rate and the number of steps of "
+        "the game were chosen on seed 0: at r of 0.03 it went astray, and at r of 0.3 and w of 0.01 its "
+        "pictures were sharper than the data after 2,500 steps.",
         png(grid(torch.cat(rows), len(rows[0]))),
     )  # fmt: skip
 
