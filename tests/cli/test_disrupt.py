@@ -92,3 +92,9 @@ def test_the_table():
     assert lines[1] == ["z_0", "1.00", "0.25", "1.500", "x"]
     assert lines[2] == ["z_1", "0.00", "0.00", "-", "not", "active"]
     assert "0.75, mean over 1 active" in matrix(found)
+
+
+def test_new_data_are_said_to_come_from_the_generator(vaekit, run, here):
+    said = vaekit("sample", run, "-n", 3, "--out", here / "s.png")
+    assert said.code == 0
+    assert "z from the prior of the stage generator" in said.out
