@@ -55,4 +55,5 @@ def strips(
                 many[name] = flat.view(draws, *value.shape[1:])
                 spread = None if given is None else given.expand(draws, *given.shape[1:])
                 rows.append(torch.cat([first, model.decode(many, spread).mean]))
-        return torch.stack(rows).clone()
+        made = torch.stack(rows)
+    return made.clone()  # of inference mode no longer

@@ -41,8 +41,8 @@ def measure(model: Model, splits: Splits, reader: FactorReader, seed: int) -> di
     batch = everything(splits)
     count = len(batch["x"])
     with evaluating(model, seed):
-        codes = model.encode(batch)["z"].clone()
-        rebuilt, drawn = model.decode({"z": codes}).mean.clone(), model.generate(count).mean.clone()
+        codes = model.encode(batch)["z"]
+        rebuilt, drawn = model.decode({"z": codes}).mean, model.generate(count).mean
     rates = latent_use(model, splits.train, seed=seed).rates["z"] or []
     grid = Grid(splits.spec.factors or {})
     scores = score(from_table(grid, codes), grid, names=SCORES, seed=0, representation="mean").scores

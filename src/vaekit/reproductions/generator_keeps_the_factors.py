@@ -57,7 +57,7 @@ def drawn(model: Model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes c ~ q(c|x), the same for all models of one encoder, and what a model makes of them."""
     with evaluating(model, 0):
         codes = model.encode(batch, sample=True)
-        return codes["z"].clone(), model.decode(codes).mean.clone()
+        return codes["z"], model.decode(codes).mean
 
 
 def misread(model: Model, batch: Batch, active: list[bool]) -> float:
