@@ -34,7 +34,7 @@ LAYERS = [
     ["runs", "testing"],
     ["staged"],
     ["api"],
-    ["pictures", "analogies"],
+    ["pictures", "analogies", "disruption"],
     ["report", "reproductions", "estimator"],
     ["cli", "__main__"],
 ]

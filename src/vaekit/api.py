@@ -16,7 +16,7 @@ from vaekit.errors import ArgumentError, UserError, arguments_of
 from vaekit.parallel import team_here
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
-from vaekit.staged import check_stages, default_epochs, finish, made
+from vaekit.staged import check_stages, default_epochs, finish, made, refuse_heirs
 from vaekit.trainer import Fit, Progress, Show, Training
 
 Precision = Literal["float32", "bfloat16"]
@@ -81,6 +81,7 @@ def train(
     where = pick_device(device) if team is None else team.device
     with own_stream(where, seed):
         system = build_system(build, splits.spec, arguments, where)
+        refuse_heirs(system)
         check_stages(system, splits, where)
         size = system.batch_size if batch_size is None else batch_size
         count = default_epochs(system, len(splits.train), size)

@@ -35,6 +35,7 @@ FLAT = {
     "ContinuousBernoulli": lambda: c.ContinuousBernoulli(network, (4,)),
     "DiscretisedLogistic": lambda: c.DiscretisedLogistic(network, (4,), levels=8),
     "FixedGaussian": lambda: c.FixedGaussian(network, (4,), sigma=0.3),
+    "Frozen": lambda: c.Frozen(c.Gaussian(network, (4,))),
     "Gaussian": lambda: c.Gaussian(network, (4,)),
     "Laplace": lambda: c.Laplace(network, (4,)),
     "LowRankGaussian": lambda: c.LowRankGaussian(network, (4,), rank=2),
@@ -43,6 +44,7 @@ FLAT = {
     "Poisson": lambda: c.Poisson(network, (4,)),
     "RankOneGaussian": lambda: c.RankOneGaussian(network, (4,)),
     "SharedGaussian": lambda: c.SharedGaussian(network, (4,)),
+    "Uninferred": lambda: c.Uninferred((4,), (3,)),
     "StructuredGaussian": lambda: trained(c.StructuredGaussian(network, (4,), neighbourhood=3)),
 }
 PRIORS = {
@@ -57,7 +59,8 @@ ELSEWHERE = {  # below
     "VampPrior",
 }  # fmt: skip
 ELSEWHERE |= {"Autoregressive", "GumbelSoftmax", "Quantised", "UniformCodes", "UniformOneHot"}  # test_codes
-IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
+VECTORS = ("CholeskyGaussian", "Frozen", "LowRankGaussian", "RankOneGaussian", "Uninferred")
+IMAGES = [name for name in FLAT if name not in VECTORS]
 
 
 def test_every_conditional_is_here():

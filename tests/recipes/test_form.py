@@ -88,6 +88,15 @@ OTHER = {
         "latents": (3, 3, 2), "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,),
         "learning_rate": 1e-2,
     },
+    "id_gan": {
+        "beta": 3.0, "information": 0.2, "penalty": 2.0, "nuisance": 1, "latents": 4,
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "second_epochs": 70,
+        "learning_rate": 1e-2, "second_learning_rate": 1e-2,
+    },
+    "id_gan_generator": {
+        "information": 0.5, "penalty": 2.0, "nuisance": 0, "latents": 4, "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2,
+    },
     "info_vae": {
         "alpha": 0.4, "lambda_mmd": 30.0, "kernel": "imq", "scales": (0.5, 2.0), "latents": 4,
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,

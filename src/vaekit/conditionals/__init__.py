@@ -5,6 +5,7 @@ from vaekit.conditionals.classes import ClassFrequencies, OneHot
 from vaekit.conditionals.codes import Quantised, UniformCodes
 from vaekit.conditionals.deterministic import Deterministic
 from vaekit.conditionals.flow import Flow
+from vaekit.conditionals.frozen import Frozen, Uninferred
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
 from vaekit.conditionals.likelihoods import (
     Bernoulli,
@@ -39,6 +40,7 @@ __all__ = [
     "DiscretisedLogistic",
     "FixedGaussian",
     "Flow",
+    "Frozen",
     "Gaussian",
     "GaussianMixture",
     "GaussianRing",
@@ -59,6 +61,7 @@ __all__ = [
     "StructuredGaussian",
     "UniformCodes",
     "UniformOneHot",
+    "Uninferred",
     "UnitCube",
     "VampPrior",
 ]

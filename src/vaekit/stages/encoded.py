@@ -103,8 +103,10 @@ class Encoded:
         return self._encode({name: value.to(home) for name, value in batch.items()}, take_seed(seed))
 
 
-def encoded_splits(splits: Splits, model: Model, latent: str, given: str | None = None) -> Splits:
-    """The codes of training, validation and test data."""
+def encoded_splits(splits: Splits, model: Model, latent: str | None, given: str | None = None) -> Splits:
+    """The codes of training, validation and test data; the data themselves where no latent is named."""
+    if latent is None:
+        return splits
     parts = [Encoded(part, model, latent, given) for part in (splits.train, splits.valid, splits.test)]
     for part in parts[1:]:
         part.spec = replace(parts[0].spec)

@@ -9,6 +9,7 @@ from vaekit.terms.adversarial import (
     log_odds,
     permute_dimensions,
     prior_codes,
+    rebuilt,
 )
 from vaekit.terms.aggregate import DimensionWise, Information, TotalCorrelation
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
@@ -17,6 +18,7 @@ from vaekit.terms.costs import BlurredError, SquaredError, box_blur
 from vaekit.terms.covariance import OffDiagonal, UnitVariance
 from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
+from vaekit.terms.imitation import Acceptance, Recognition, Rejection, SquaredSlope
 from vaekit.terms.labels import Classification
 from vaekit.terms.parts import (
     Term,
@@ -34,6 +36,7 @@ from vaekit.terms.quantised import CodebookLoss, Commitment
 
 __all__ = [
     "MMD",
+    "Acceptance",
     "BlurredError",
     "Capacity",
     "Classification",
@@ -56,7 +59,10 @@ __all__ = [
     "Predictability",
     "PredictionError",
     "Rate",
+    "Recognition",
+    "Rejection",
     "SquaredError",
+    "SquaredSlope",
     "Term",
     "TotalCorrelation",
     "UnitVariance",
@@ -74,4 +80,5 @@ __all__ = [
     "per_datum",
     "permute_dimensions",
     "prior_codes",
+    "rebuilt",
 ]

@@ -1,7 +1,7 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
 from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
-from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
+from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, imitable, labelled
 from vaekit.wiring.labels import label_marginal, labels_of
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
@@ -65,6 +65,7 @@ __all__ = [
     "gaussian_chain",
     "gaussian_vae",
     "halving",
+    "imitable",
     "label_marginal",
     "labelled",
     "labels_of",
