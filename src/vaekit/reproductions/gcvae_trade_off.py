@@ -1,4 +1,4 @@
-"""GCVAE against beta-VAE at equal reconstruction: are its codes better disentangled, and nearer the prior?"""
+"""GCVAE against beta-VAE at equal reconstruction: how well its codes are disentangled, how near the prior."""
 
 from __future__ import annotations
 
