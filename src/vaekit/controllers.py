@@ -33,9 +33,9 @@ class Controller(Feedback):
     """A weight that moves until its term is at a set point.
 
     The integral stands still while the weight, before it is held within its range, is outside of it and the
-    error drives it further out: so it comes back as soon as the error turns. (The authors' programs stop it
-    whatever the sign of the error. An integral that has fallen below -k_p then never moves again, since P
-    alone cannot bring the weight back.)
+    error drives it further out: so it comes back as soon as the error turns. (The authors' program for
+    disentangling stops it whatever the sign of the error: a weight that the integral has taken further out
+    than k_p, the most that P can give, then stays there for good.)
 
     Args:
         term: name of the term that it listens to.

@@ -132,8 +132,8 @@ class Steps(Schedule):
 class Stairs(Schedule):
     """From `start` to `end` by `rise` after every so many steps, then constant.
 
-    >>> Stairs(0.5, 1.0, rise=0.2, every=3).at(torch.tensor([0.0, 2.0, 3.0, 6.0, 9.0, 99.0])).tolist()
-    [0.5, 0.5, 0.7, 0.9, 1.0, 1.0]
+    >>> Stairs(0.5, 1.25, rise=0.5, every=3).at(torch.tensor([0.0, 2.0, 3.0, 6.0, 99.0])).tolist()
+    [0.5, 0.5, 1.0, 1.25, 1.25]
     """
 
     def __init__(self, start: float, end: float, rise: float, every: int) -> None:
