@@ -3,7 +3,6 @@
 A batch is all that a training step gets: points in the order of the epoch, bits gathered and unpacked to
 float32, what is drawn beside the factors, and the factors themselves. Times are of many short blocks; on a
 busy machine the fastest of them says most.
-
 """
 
 from __future__ import annotations

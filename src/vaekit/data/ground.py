@@ -130,9 +130,10 @@ def load_ground_truth(
     spec = _as_kind(splits.spec, kind)
     parts = [part for part in (splits.train, splits.valid, splits.test) if isinstance(part, GridData)]
     if context != "none":
-        return _quadrants(parts, context, spec, limit)
-    if limit is None and isinstance(source, Sprites):
-        source.whole()  # all of it will be seen: drawn at once it takes a fraction of the time
+        return _quadrants(parts, context, spec)
+    sprites = source.sprites if isinstance(source, SpriteVariant) else source
+    if limit is None and isinstance(sprites, Sprites):
+        sprites.whole()  # all of it will be seen: drawn at once it takes a fraction of the time
     return Splits(*(GridData(part.source, part.points, spec) for part in parts))
 
 
@@ -149,7 +150,7 @@ def _as_kind(spec: Spec, kind: Kind | None) -> Spec:
     return replace(spec, kind=kind, levels=levels)
 
 
-def _quadrants(parts: list[GridData], context: str, spec: Spec, limit: int | None) -> Splits:
+def _quadrants(parts: list[GridData], context: str, spec: Spec) -> Splits:
     """A prediction task, whose data are kept in memory as bytes."""
     top = {"binary": 1, "unit": 255}.get(spec.kind)
     if parts[0].source.noisy or top is None or (spec.kind == "unit" and spec.levels != 256):
