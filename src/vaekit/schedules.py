@@ -46,12 +46,16 @@ class Linear(Schedule):
         super().__init__()
         if steps < 1:
             raise ValueError(f"`steps` is {steps}; expected at least 1")
-        self.start, self.end, self.steps = start, end, steps
+        self.start, self.end, self.steps = float(start), float(end), steps
+        self.rises = (
+            start <= end
+        )  # known from the start: a stack of models puts vectors in place of both ends
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""
-        low, high = sorted((self.start, self.end))
-        return torch.add(step * ((self.end - self.start) / self.steps), self.start).clamp(low, high)
+        low, high = (self.start, self.end) if self.rises else (self.end, self.start)
+        line = torch.add(step * ((self.end - self.start) / self.steps), self.start)
+        return line.clamp(min=low).clamp(max=high)
 
 
 class Exponential(Schedule):

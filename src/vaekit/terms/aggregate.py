@@ -209,7 +209,8 @@ def log_weights(rows: int, size: int, sampling: Sampling, like: Tensor) -> Tenso
         # the one other datum that makes up for the share of the own: the next, and the first for the last
         weights.diagonal(1).fill_(math.log((size - others) / (size * others)))
         weights[-1, 0] = math.log((size - others) / (size * others))
-    return weights.fill_diagonal_(-math.log(size))
+    weights.diagonal().fill_(-math.log(size))
+    return weights
 
 
 def _mixed(densities: Tensor, weights: Tensor | float) -> Tensor:
