@@ -17,7 +17,8 @@ from vaekit.objective import Objective
 from vaekit.procedures import Player
 from vaekit.system import System
 
-_OF_TORCH = vars(nn.Module()).keys() - {"training"}
+OF_TORCH = vars(nn.Module()).keys() - {"training"}
+"""Attributes of a module that are not its author's."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ class _Comparison:
         self.equal("the list of modules", list(mine), list(theirs))
         for name in ("samples", "branches"):
             self.equal(f"`{name}`", getattr(first.procedure, name), getattr(other.procedure, name))
-        for one, two in zip(first.procedure.players, other.procedure.players, strict=True):
-            self.players(one, two)
         for name in mine:
             self.walk(name, mine[name], theirs[name], None)
+        for one, two in zip(first.procedure.players, other.procedure.players, strict=True):
+            self.players(one, two)
 
     def players(self, first: Player, other: Player) -> None:
         whose = f"of player {first.name!r}"
@@ -187,7 +188,7 @@ class _Comparison:
                 self.walk(place.path, weight, other.terms[name][0], place)
                 self.walk(where, term, other.terms[name][1], None)
         walked = {"terms"} if isinstance(first, Objective) else set()
-        self.attributes(path, first, other, _OF_TORCH | walked)
+        self.attributes(path, first, other, OF_TORCH | walked)
 
     def tensors(self, path: str, first: Tensor, other: Tensor) -> None:
         for what in ("shape", "dtype", "requires_grad"):

@@ -105,8 +105,7 @@ class StackedFit:
             self.checkpoint()
         while not at.done:
             for batch in self.batches(at.epoch, at.batch):
-                self._steps(batch, self.noise(batch))
-                self.seen += batch["x"].shape[0 if self.shared else 1]
+                self.advance(batch)
                 at.batch += 1
                 at.step += 1
                 at.seconds = before + time.monotonic() - started
@@ -137,6 +136,11 @@ class StackedFit:
                 continue
             batch = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
             yield batch if self._index is None else {k: v[self._index] for k, v in batch.items()}
+
+    def advance(self, batch: Batch) -> None:
+        """One step of all models. Nothing here waits for the device."""
+        self._steps(batch, self.noise(batch))
+        self.seen += batch["x"].shape[0 if self.shared else 1]
 
     def noise(self, batch: Batch) -> list[Tensor]:
         """The draws of the next step, each (M, ...)."""

@@ -40,10 +40,6 @@ _KINDS: dict[Any, Callable[..., Tensor]] = {
 }
 
 
-def _asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return kwargs.get("generator") is None
-
-
 class Recorded(TorchFunctionMode):
     """Inside, draws are written down in `draws`."""
 
@@ -54,12 +50,14 @@ class Recorded(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        value = func(*args, **(kwargs or {}))
+        given = kwargs or {}
+        value = func(*args, **given)
         kind = _KINDS.get(func)
-        if kind is not None and _asked(args, kwargs or {}):
+        if kind is not None and given.get("generator") is None:
             bounds: tuple[int, ...] = ()
             if func is torch.randint:
-                bounds = tuple(args) if "size" in kwargs else tuple(args[:-1])
+                named = [given[name] for name in ("low", "high") if name in given]
+                bounds = (*(args if "size" in given else args[:-1]), *named)
             self.draws.append(Draw(kind, bounds, tuple(value.shape), value.dtype, value.device))
         return value
 
@@ -78,8 +76,9 @@ class Replayed(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func not in _KINDS or not _asked(args, kwargs or {}):
-            return func(*args, **(kwargs or {}))
+        given = kwargs or {}
+        if func not in _KINDS or given.get("generator") is not None:
+            return func(*args, **given)
         if not self.left:
             raise UnsupportedError("a stacked pass draws more than the pass of one model does")
         return self.left.pop()

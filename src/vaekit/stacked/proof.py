@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaekit.errors import UnsupportedError
 from vaekit.procedures import Manner
-from vaekit.randomness import own_stream
+from vaekit.randomness import own_stream, quiet
 from vaekit.stacked.noise import Replayed
+from vaekit.stacked.refusals import unstackable
 from vaekit.stacked.stack import Stack
 from vaekit.system import System
 from vaekit.trace import Batch
@@ -37,15 +37,22 @@ def refuse_disagreement(stack: Stack, system: System, batch: Batch, apart: bool 
     model = stack.count - 1
     with own_stream(stack.device, 0):
         noise = [draw.made(None, stack.count) for draw in stack.draws(batch, apart)]
+    one = {name: value[model] for name, value in batch.items()} if apart else batch
+    with quiet(stack.system.model, stack.device, 0):
+        stack.draws(one, False, "values")  # validation has to be possible too
     kept = {name: value.clone() for name, value in stack.state.items() if not value.requires_grad}
     for module in (stack.system.model, system.model):
         module.train()
-    together, _ = stack.each(stack.work("losses"), batch, noise, apart)
-    slopes = stack.slopes(together)
+    try:
+        together, _ = stack.each(stack.work("losses"), batch, noise, apart)
+        slopes = stack.slopes(together)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # torch does not map every operation that it has
+        raise unstackable(stack.system, f"torch says {str(error).splitlines()[0]!r}") from error
     for name, value in kept.items():  # what a pass leaves in buffers
         stack.state[name].copy_(value)
     with Replayed([value[model] for value in noise]):
-        one = {name: value[model] for name, value in batch.items()} if apart else batch
         alone = system.procedure.losses(one, Manner())
     for group, mine, theirs in zip(stack.groups, alone, together, strict=True):
         for number in group:
@@ -69,9 +76,8 @@ def _compare(stack: Stack, what: str, found: Tensor | None, expected: Tensor | N
             return
         if not bool(expected.isfinite().all()):
             return
-    name = stack.calls[0].get("recipe", "this system")
-    raise UnsupportedError(
-        f"{name} cannot be stacked: {what} is another one in the stack than alone, so it holds a number or a "
-        "state that is no tensor of a module, weight of a term or attribute of either; train it with "
-        "`vaekit.train`"
+    raise unstackable(
+        stack.system,
+        f"{what} is another one in the stack than alone, so it holds a number that is no tensor of a module, "
+        "weight of a term or attribute of either",
     )

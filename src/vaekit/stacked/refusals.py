@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -22,10 +24,9 @@ def refuse_alone(system: System) -> None:
     Raises:
         UnsupportedError: with the reason.
     """
-    name = system.call.get("recipe", "this system")
 
     def refuse(why: str) -> None:
-        raise UnsupportedError(f"{name} cannot be stacked: {why}; train it with `vaekit.train`")
+        raise unstackable(system, why)
 
     if not isinstance(system.procedure, Simultaneous):
         refuse("its players look one after the other, and a stack takes all gradients of a step at one point")
@@ -51,6 +52,29 @@ def refuse_alone(system: System) -> None:
                 refuse(f"{where} is a {type(part).__name__}, whose averages move inside the pass")
             if type(part).get_extra_state is not nn.Module.get_extra_state:
                 refuse(f"{where} keeps a state of its own beside its tensors")
+
+
+def refuse_memory(system: System, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Refuse a system whose modules remember a pass elsewhere than in buffers.
+
+    Args:
+        system: whose they are.
+        before, after: attributes of its modules before and after a pass, by name.
+
+    Raises:
+        UnsupportedError: naming the attribute.
+    """
+    for name, value in after.items():
+        if name not in before or value is not before[name]:
+            part = name.removeprefix("parts.").partition(".")
+            where = f"{list(system.modules())[int(part[0])]}.{part[2]}"
+            raise unstackable(system, f"a pass leaves something in {where}, which is no buffer")
+
+
+def unstackable(system: System, why: str) -> UnsupportedError:
+    """The error that says why a system cannot be stacked."""
+    name = system.call.get("recipe", "this system")
+    return UnsupportedError(f"{name} cannot be stacked: {why}; train it with `vaekit.train`")
 
 
 def refuse_settings(training: Training) -> None:

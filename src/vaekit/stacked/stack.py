@@ -16,9 +16,9 @@ from vaekit.errors import UnsupportedError
 from vaekit.objective import Judged
 from vaekit.procedures import Manner, Player
 from vaekit.randomness import own_stream, quiet
-from vaekit.stacked.alike import Place, differing, placed
+from vaekit.stacked.alike import OF_TORCH, Place, differing, placed
 from vaekit.stacked.noise import Draw, Recorded, Replayed
-from vaekit.stacked.refusals import refuse_alone
+from vaekit.stacked.refusals import refuse_alone, refuse_memory, unstackable
 from vaekit.system import System
 from vaekit.trace import Batch
 from vaekit.validation import EVALUATION_SEED, measured
@@ -150,18 +150,28 @@ class Stack:
         except RuntimeError as error:
             if "vmap" not in str(error) and "functorch" not in str(error):
                 raise
-            raise UnsupportedError(
-                f"{self.calls[0].get('recipe', 'this system')} cannot be stacked: "
-                f"{str(error).splitlines()[0]}; train it with `vaekit.train`"
-            ) from error
+            raise unstackable(self.system, str(error).splitlines()[0]) from error
 
     def draws(self, batch: Batch, apart: bool, kind: str = "losses") -> list[Draw]:
-        """The draws of a pass over a batch, in their order: found once for every size, from one dry pass."""
+        """The draws of a pass over a batch, in their order: found once for every size, from one dry pass.
+
+        Raises:
+            UnsupportedError: if a module keeps what belongs to one pass, or one model, beside its tensors.
+        """
         size = batch["x"].shape[1 if apart else 0]
         if (kind, size) not in self._draws:
             one = {name: value[0] for name, value in batch.items()} if apart else batch
+            before = _memory(self._whole)
+            kept = {name: value.detach().clone() for name, value in _tensors(self._whole).items()}
             with own_stream(self.device), torch.no_grad(), Recorded() as recorded:
                 self.work(kind)(one)
+            refuse_memory(self.system, before, _memory(self._whole))
+            if kind == "losses":
+                self.system.procedure.after_step()
+                refuse_memory(self.system, before, _memory(self._whole))
+            with torch.no_grad():
+                for name, value in _tensors(self._whole).items():
+                    value.copy_(kept[name])
             self._draws[kind, size] = recorded.draws
         return self._draws[kind, size]
 
@@ -326,6 +336,16 @@ def clip_each_(parameters: Sequence[Tensor], most: float) -> None:
     factor = (most / (norm + 1e-6)).clamp(max=1)
     for slope in slopes:
         slope.mul_(factor.view(-1, *(1 for _ in slope.shape[1:])))
+
+
+def _memory(whole: nn.Module) -> dict[str, Any]:
+    """What modules hold beside their tensors and parts."""
+    return {
+        f"{path}.{name}": value
+        for path, module in whole.named_modules()
+        for name, value in vars(module).items()
+        if name not in OF_TORCH
+    }
 
 
 def _tensors(whole: nn.Module) -> Mapping[str, Tensor]:
