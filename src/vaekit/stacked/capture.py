@@ -27,13 +27,17 @@ class Recorder(Protocol):
 class Graphs:
     """Work on an NVIDIA device, recorded as a CUDA graph: one launch for all of its kernels."""
 
+    def __init__(self) -> None:
+        self.stream: torch.cuda.Stream | None = None
+
     def aside(self, work: Callable[[], None]) -> None:
         """On a stream of its own, as a recording asks of what comes before it."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        if self.stream is None:  # one for all: each keeps the memory that it used
+            self.stream = torch.cuda.Stream()
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
             work()
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(self.stream)
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """A graph; memory that it uses stays its own as long as it lives."""
