@@ -56,9 +56,8 @@ class Linear(Schedule):
         if steps < 1:
             raise ValueError(f"`steps` is {steps}; expected at least 1")
         self.start, self.end, self.steps = float(start), float(end), steps
-        self.rises = (
-            start <= end
-        )  # known from the start: a stack of models puts vectors in place of both ends
+        # known from the start: a stack of models puts vectors in the place of both ends
+        self.rises = start <= end
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""
@@ -147,7 +146,7 @@ class Stairs(Schedule):
                 f"got start {start}, end {end}, rise {rise} and every {every}; expected start <= end, a rise "
                 "above 0 and at least 1 step"
             )
-        self.start, self.end, self.rise, self.every = start, end, rise, every
+        self.start, self.end, self.rise, self.every = float(start), float(end), float(rise), every
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""

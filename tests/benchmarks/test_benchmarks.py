@@ -56,6 +56,34 @@ def test_another_loss_is_refused(step, monkeypatch):
     assert row.note.startswith("refused")
 
 
+@pytest.mark.parametrize("method", ["dip_vae_i", "factor_vae"])
+def test_stacks_and_single_models_are_the_same_work(step, monkeypatch, method):
+    stacked = import_module("benchmarks.stacked")
+    for name, value in {"BATCH": 2, "HELD": 3, "AGREEMENT": 1e-4}.items():
+        monkeypatch.setattr(stacked, name, value)
+    device = torch.device("cpu")
+    data = stacked.sprites(device)
+    assert data.take([0, 2])["x"].shape == (2, 1, 64, 64)
+    together, apart = (side(method, 7, data, device) for side in (stacked.Together, stacked.Apart))
+    strengths = stacked.METHODS[method][3]
+    assert together.fit.stack.values[0].tolist() == [*strengths, strengths[0]]
+    assert together.fit.seeds == [0, 1]
+    together.step()
+    apart.step(exact=True)
+    assert torch.allclose(together.losses(), apart.totals, rtol=1e-5)
+    assert stacked.hours(1e-3) == pytest.approx(12_600 * 300_000 * 1e-3 / 3600)
+
+
+def test_a_study_that_is_not_the_same_is_refused(step, monkeypatch):
+    stacked = import_module("benchmarks.stacked")
+    for name, value in {"BATCH": 2, "HELD": 4, "AGREEMENT": -1.0}.items():
+        monkeypatch.setattr(stacked, name, value)
+    rows = list(stacked.run(0.1, lambda: pytest.fail("it was timed"), 1, ["beta_vae"]))
+    assert len(rows) == 1
+    assert rows[0].ratio is None
+    assert rows[0].note.startswith("refused")
+
+
 def test_rows(step):
     timing = sys.modules["benchmarks.timing"]
     row = timing.row_of("s", "n", ("a", [2.0, 3.0, 8.0]), ("b", [1.0, 2.0, 2.0]), most=1.5)

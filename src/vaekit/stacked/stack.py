@@ -92,7 +92,6 @@ class Stack:
             for name, value in tensors.items()
         }
         self._buffers = [name for name, _ in self._whole.named_buffers()]
-        self._moves = any(hasattr(module, "after_step") for module in self._whole.modules())
         named = {id(value): name for name, value in self._whole.named_parameters()}
         moving = [p for player in self.players for p in player.parameters]
         if lost := [tuple(p.shape) for p in moving if id(p) not in named]:
@@ -164,12 +163,11 @@ class Stack:
             before = _memory(self._whole)
             kept = {name: value.detach().clone() for name, value in _tensors(self._whole).items()}
             with own_stream(self.device), torch.no_grad(), Recorded() as recorded:
-                self.work(kind)(one)
-            refuse_memory(self.system, before, _memory(self._whole))
-            if kind == "losses":
-                self.system.procedure.after_step()
+                found = self.work(kind)(one)
                 refuse_memory(self.system, before, _memory(self._whole))
-            with torch.no_grad():
+                if kind == "losses":
+                    self.system.procedure.conclude(self.named(found))
+                    refuse_memory(self.system, before, _memory(self._whole))
                 for name, value in _tensors(self._whole).items():
                     value.copy_(kept[name])
             self._draws[kind, size] = recorded.draws
@@ -200,12 +198,12 @@ class Stack:
         judged, buffers = self.each(self.work("losses", manner), batch, noise, apart)
         values = self.descend(judged, manner.clip)
         self._keep(buffers)
-        if self._moves:
-            self._keep(self.each(self._after_step, {}, [], True)[1])
+        if self.system.procedure.concludes:
+            self._keep(self.each(self._conclude, values, [], True)[1])
         return values
 
-    def _after_step(self, batch: Batch) -> tuple[()]:
-        self.system.procedure.after_step()
+    def _conclude(self, values: Tensors) -> tuple[()]:
+        self.system.procedure.conclude(values)
         return ()
 
     def slopes(self, judged: Sequence[Judged]) -> list[list[Tensor | None]]:
@@ -228,11 +226,6 @@ class Stack:
     def descend(self, judged: Sequence[Judged], clip: float | None = None) -> Tensors:
         """Take all gradients, then move all players: the named values of the step, each (M,)."""
         slopes = self.slopes(judged)
-        found: Tensors = {}
-        for group, (total, values) in zip(self.groups, judged, strict=True):
-            for number in group:
-                named = {**values, "loss": total.detach()}
-                found |= self.system.procedure.labelled(self.players[number], named)
         for player, optimizer, mine in zip(self.players, self.optimizers, slopes, strict=True):
             parameters = self.parameters(player)
             for parameter, slope in zip(parameters, mine, strict=True):
@@ -242,6 +235,15 @@ class Stack:
             optimizer.step()
             for parameter in parameters:
                 parameter.grad = None
+        return self.named(judged)
+
+    def named(self, judged: Sequence[Judged]) -> Tensors:
+        """The named values of a step, as `Procedure.step` names them."""
+        found: Tensors = {}
+        for group, (total, values) in zip(self.groups, judged, strict=True):
+            for number in group:
+                named = {**values, "loss": total.detach()}
+                found |= self.system.procedure.labelled(self.players[number], named)
         return found
 
     @torch.no_grad()
