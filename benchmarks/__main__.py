@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import imports, minimal, pythae_games, stacked, step, trainer, versus_pythae
+from benchmarks import data, imports, minimal, pythae_games, stacked, step, trainer, versus_pythae
 from benchmarks.timing import CLOCKS, Row, keep_memory, quartiles
 
-SECTIONS = ("step", "trainer", "stacked", "pythae", "pythae-games", "nll", "import")
+SECTIONS = ("step", "trainer", "stacked", "data", "pythae", "pythae-games", "nll", "import")
 
 
 def likelihood(threads: int) -> Iterator[Row]:
@@ -120,6 +120,7 @@ def main() -> None:
         "step": partial(step.run, asked.seconds, clock, asked.recipes, asked.settings),
         "trainer": partial(trainer.run, asked.seconds, clock),
         "stacked": partial(stacked.run, asked.seconds, clock, asked.models, asked.methods),
+        "data": partial(data.run, min(asked.seconds, 4.0), clock),
         "pythae": partial(versus_pythae.run, asked.rounds, threads, asked.pythae_python, asked.cache),
         "pythae-games": partial(
             pythae_games.run, asked.rounds, threads, asked.pythae_python, asked.cache, asked.games

@@ -37,6 +37,8 @@ def losses(name, arguments, fitting):
         if spec.classes:  # every other label is known, where not all have to be
             y = rows % spec.classes
             given |= {"y": y if "labelled" not in fitting else torch.where(rows % 2 == 0, y, -1)}
+        if spec.pairs is not None:
+            given["partner"] = x[rows.flip(0)]
         said = system.procedure.step([{"x": x[rows], **given}])
         found.append([said[key].item() for key in said if key.endswith("loss")])
     return found

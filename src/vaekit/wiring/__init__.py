@@ -25,6 +25,7 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
+from vaekit.wiring.pairs import pairs_of
 from vaekit.wiring.players import (
     adam,
     bound_players,
@@ -36,6 +37,7 @@ from vaekit.wiring.players import (
     rmsprop,
     two_players,
 )
+from vaekit.wiring.standard import picture_of, standardised
 from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
@@ -75,10 +77,13 @@ __all__ = [
     "make_rate",
     "make_reconstruction",
     "network_from",
+    "pairs_of",
     "passes",
+    "picture_of",
     "prior_stage",
     "rising",
     "rmsprop",
+    "standardised",
     "two_level_codes",
     "two_players",
     "unconditional",
