@@ -34,6 +34,7 @@ LAYERS = [
     ["runs", "testing"],
     ["staged"],
     ["api"],
+    ["stacked"],
     ["pictures", "analogies", "disruption"],
     ["report", "reproductions", "estimator"],
     ["cli", "__main__"],

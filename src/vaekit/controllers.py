@@ -67,9 +67,8 @@ class Controller(Feedback):
         sign: int = 1,
     ) -> None:
         super().__init__(term)
-        if not isinstance(target, Schedule):
-            number(f"target of the {term}", target)
-        self.target: Weight = target
+        held = target if isinstance(target, Schedule) else float(number(f"target of the {term}", target))
+        self.target: Weight = held
         self.kp, self.ki = number("kp", kp, least=0), number("ki", ki, least=0)
         self.low = number("low", low)
         if not high > low:

@@ -55,12 +55,15 @@ class Linear(Schedule):
         super().__init__()
         if steps < 1:
             raise ValueError(f"`steps` is {steps}; expected at least 1")
-        self.start, self.end, self.steps = start, end, steps
+        self.start, self.end, self.steps = float(start), float(end), steps
+        # known from the start: a stack of models puts vectors in the place of both ends
+        self.rises = start <= end
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""
-        low, high = sorted((self.start, self.end))
-        return torch.add(step * ((self.end - self.start) / self.steps), self.start).clamp(low, high)
+        low, high = (self.start, self.end) if self.rises else (self.end, self.start)
+        line = torch.add(step * ((self.end - self.start) / self.steps), self.start)
+        return line.clamp(min=low).clamp(max=high)
 
 
 class Exponential(Schedule):
@@ -143,7 +146,7 @@ class Stairs(Schedule):
                 f"got start {start}, end {end}, rise {rise} and every {every}; expected start <= end, a rise "
                 "above 0 and at least 1 step"
             )
-        self.start, self.end, self.rise, self.every = start, end, rise, every
+        self.start, self.end, self.rise, self.every = float(start), float(end), float(rise), every
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""

@@ -52,8 +52,8 @@ Started = Callable[[Run], None]
 class Stopped(KeyboardInterrupt):
     """A training that was stopped on purpose, and can go on: `path` is the run directory."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} was stopped; `vaekit.resume` goes on with it")
+    def __init__(self, path: Path, how: str = "vaekit.resume") -> None:
+        super().__init__(f"{path} was stopped; `{how}` goes on with it")
         self.path = path
 
 

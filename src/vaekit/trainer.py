@@ -117,12 +117,7 @@ class Fit:
                 "pieces would be another loss: train with accumulate=1, and with a smaller batch_size than "
                 f"{training.batch_size} if the memory does not suffice"
             )
-        fullest = min(training.batch_size, len(splits.train))
-        if fullest < system.least_batch:
-            raise UnsupportedError(
-                f"a batch of {fullest} is too small for this system, which compares the data of a batch with "
-                f"each other: take a batch size of at least {system.least_batch}, and as many training data"
-            )
+        refuse_small_batches(system, splits, training)
         if training.patience is not None and system.monitor == "last":
             raise UnsupportedError(
                 "`patience` needs a held-out loss that can be compared over time, and this system has none: "
@@ -291,6 +286,20 @@ class Fit:
         if self.training.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def refuse_small_batches(system: System, splits: Splits, training: Training) -> None:
+    """Refuse batches from which a system cannot learn at all.
+
+    Raises:
+        UnsupportedError: if even a full batch has too few data.
+    """
+    fullest = min(training.batch_size, len(splits.train))
+    if fullest < system.least_batch:
+        raise UnsupportedError(
+            f"a batch of {fullest} is too small for this system, which compares the data of a batch with "
+            f"each other: take a batch size of at least {system.least_batch}, and as many training data"
+        )
 
 
 def refuse_apart(system: System, size: int) -> None:
