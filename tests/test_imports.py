@@ -35,7 +35,9 @@ LAYERS = [
     ["staged"],
     ["api"],
     ["pictures", "analogies"],
-    ["report", "reproductions", "estimator"],
+    ["report", "estimator"],
+    ["studies"],
+    ["reproductions"],
     ["cli", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
