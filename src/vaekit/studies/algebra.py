@@ -1,8 +1,8 @@
 """The algebra of studies: lists of points, and how lists are made of lists.
 
 A point says some settings of a run, by their paths: {"recipe": "beta_vae", "arguments.beta": 4.0}. A nested
-table stands for the paths through it: {"arguments": {"beta": 4.0}} is {"arguments.beta": 4.0}. A study is such a
-list, in which every point says enough to be run.
+table stands for the paths through it: {"arguments": {"beta": 4.0}} is {"arguments.beta": 4.0}. A study is
+such a list, in which every point says enough to be run.
 
 >>> product(chain(fixed({"recipe": "vae"}), fixed({"recipe": "beta_vae"})), sweep({"seed": [0, 1]}))
 [{'recipe': 'vae', 'seed': 0}, {'recipe': 'vae', 'seed': 1},

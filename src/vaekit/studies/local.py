@@ -32,7 +32,7 @@ class _Worker:
         self.call: Call | None = None
         self.heard = b""
         self.ready = False
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `end`)
         places = [
             str(Path(vaekit.__file__).parent.parent),
             *os.environ.get("PYTHONPATH", "").split(os.pathsep),

@@ -88,8 +88,8 @@ def run(
     Args:
         study: which.
         out: its folder; what a former study finished there is not run again.
-        workers: runs at a time; by default one for every core, or for every CPU of the cluster. 0 runs them in
-            this process.
+        workers: runs at a time; by default one for every core, or for every CPU of the cluster. 0 runs them
+            in this process.
         on: local or ray.
         keep: what stays of a finished run: its record, its weights, or all of its run directory.
         retry: run again what has failed.

@@ -7,8 +7,8 @@
     claims             one byte for every hash, locked by the process that works on it
 
 A claim is a lock of the operating system, which ends with the process that holds it, however that ends:
-nothing has to be tidied up after a kill, and two `vaekit study` on one folder share the work. A run is finished when
-its record stands there, and not before.
+nothing has to be tidied up after a kill, and two `vaekit study` on one folder share the work. A run is
+finished when its record stands there, and not before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STUDY, RECORDS, RUNS, WORK, CLAIMS = "study.json", "records", "runs", "work", "c
 
 Keep = Literal["record", "weights", "all"]
 """What stays of a finished run. record: its scores and the last row of its curves, a few kilobytes. weights:
-its run directory without the state to train on from. all: the whole run directory, some five times as much."""
+its run directory without the state to train on from. all: the whole run directory, some five times of it."""
 
 Record = dict[str, Any]
 
