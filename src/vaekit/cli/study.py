@@ -19,6 +19,7 @@ from vaekit.studies.summary import write_summary
 from vaekit.studies.table import Row, refuse_without_pyarrow, rows, write_table
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.live import Live
 
 _EVERY = 0.25  # seconds between two pictures of a terminal
@@ -155,7 +156,7 @@ class _Watch:
             self.said = step
             say(f"{count(came)}/{count(at.total)}  {_words(at)}")
 
-    def _picture(self, at: Progress) -> object:
+    def _picture(self, at: Progress) -> RenderableType:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 

@@ -1,8 +1,7 @@
 """A Ray cluster, or Ray on this machine, as the workers of a study. Ray is imported when it is asked for.
 
-Every worker needs the folder of the study under the same path, on a disk that knows file locks (a shared one, where
-there are several machines), vaekit, and the data. A run takes one CPU, and where there are GPUs none of them by
-default: `device` says what it is trained on.
+Every worker needs vaekit, the data, and the folder of the study under the same path: where there are several
+machines, on a shared disk that knows file locks. A run takes one CPU of the cluster, and no GPU.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ _PATIENCE = 120.0  # seconds that a cancelled run has
 class OnRay(Pool):
     """Runs as Ray tasks, each with the same unit of work as elsewhere.
 
-    Connects to the cluster that RAY_ADDRESS names, or that this process is connected to already; otherwise Ray
-    is started on this machine, and ended afterwards.
+    Connects to the cluster that RAY_ADDRESS names, or that this process is connected to already; otherwise
+    Ray is started on this machine, and ended afterwards.
 
     Args:
         store: the folder of the study.
@@ -86,9 +85,8 @@ class OnRay(Pool):
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError) as error:
             return Event(call, "lost", f"its worker was lost ({type(error).__name__})")
         except errors.RayError as error:
-            return Event(
-                call, "broken", f"Ray could not carry out a run: {' '.join(str(error).split())[-300:]}"
-            )
+            reason = " ".join(str(error).split())[-300:]
+            return Event(call, "broken", f"Ray could not carry out a run: {reason}")
         return Event(call, what, why)
 
     def stop(self) -> None:
