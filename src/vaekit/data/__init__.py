@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from vaekit.data.batch import Batch, Data, Splits
     from vaekit.data.catalogue import names
     from vaekit.data.dsprites import dsprites_images
-    from vaekit.data.grids import PackedGrid
+    from vaekit.data.factors import FactorData, Grid
+    from vaekit.data.grids import GridData, grid_splits
+    from vaekit.data.ground import ground_truth, ground_truth_of
     from vaekit.data.identity import fingerprint
     from vaekit.data.loading import load, load_like
     from vaekit.data.restore import assemble, original_units
@@ -21,8 +23,10 @@ _HOMES = {
     "ArrayData": "arrays",
     "Batch": "batch",
     "Data": "batch",
+    "FactorData": "factors",
+    "Grid": "factors",
+    "GridData": "grids",
     "Kind": "spec",
-    "PackedGrid": "grids",
     "Spec": "spec",
     "Splits": "batch",
     "StreamData": "streams",
@@ -30,6 +34,9 @@ _HOMES = {
     "original_units": "restore",
     "dsprites_images": "dsprites",
     "fingerprint": "identity",
+    "grid_splits": "grids",
+    "ground_truth": "ground",
+    "ground_truth_of": "ground",
     "load": "loading",
     "load_like": "loading",
     "names": "catalogue",
@@ -39,14 +46,19 @@ __all__ = [
     "ArrayData",
     "Batch",
     "Data",
+    "FactorData",
+    "Grid",
+    "GridData",
     "Kind",
-    "PackedGrid",
     "Spec",
     "Splits",
     "StreamData",
     "assemble",
     "dsprites_images",
     "fingerprint",
+    "grid_splits",
+    "ground_truth",
+    "ground_truth_of",
     "load",
     "load_like",
     "names",
