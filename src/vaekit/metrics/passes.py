@@ -157,8 +157,8 @@ def with_density(trace: Trace) -> Trace:
     """The trace, if what was observed has a probability.
 
     Raises:
-        UnsupportedError: if the likelihood is a mean of log-probabilities over pixels drawn by grey levels. It
-            bounds how probable such pixels are; how probable the levels are it does not say.
+        UnsupportedError: if the likelihood is a mean of log-probabilities over pixels drawn by grey levels:
+            it says how probable such pixels are, and not how probable the levels are.
     """
     if any(getattr(observed.p, "grey", False) for observed in trace.observed.values()):
         raise UnsupportedError(

@@ -16,9 +16,9 @@ compares its halves, and all codes are drawn before. The networks are those of L
 1811.12359) and the likelihood follows from the kind of the data. The paper trained for 300,000 steps on 2D
 shapes; a tenth of them is the default.
 
-The study of Locatello et al. 2019 is `permuted="same", critic_init="glorot"`: one batch of 64 is on both sides
-of the critic. There D is clipped to [1e-6, 1 - 1e-6] in the critic's loss; here it is exact. The study's
-program counts its steps twice, so that its FactorVAE saw half as many batches as its other methods.
+The study of Locatello et al. 2019 is `permuted="same", critic_init="glorot"`: one batch of 64 is on both
+sides of the critic. There D is clipped to [1e-6, 1 - 1e-6] in the critic's loss; here it is exact. The
+study's program counts its steps twice, so that its FactorVAE saw half as many batches as its other methods.
 
 H. Kim, A. Mnih, Disentangling by Factorising, ICML 2018, https://arxiv.org/abs/1802.05983
 """

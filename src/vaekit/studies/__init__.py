@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vaekit.studies.algebra import chain, fixed, product, sweep, zipped
     from vaekit.studies.call import Call
-    from vaekit.studies.reading import names, read
+    from vaekit.studies.reading import names, points, read
+    from vaekit.studies.runner import Progress, run
     from vaekit.studies.study import Study
+    from vaekit.studies.summary import write_summary
+    from vaekit.studies.table import rows, write_table
 
 _HOMES = {
     "Call": "call",
@@ -20,13 +23,22 @@ _HOMES = {
     "chain": "algebra",
     "fixed": "algebra",
     "names": "reading",
+    "points": "reading",
     "product": "algebra",
+    "Progress": "runner",
     "read": "reading",
+    "rows": "table",
+    "run": "runner",
     "sweep": "algebra",
+    "write_summary": "summary",
+    "write_table": "table",
     "zipped": "algebra",
 }
 
-__all__ = ["Call", "Study", "chain", "fixed", "names", "product", "read", "sweep", "zipped"]
+__all__ = [
+    "Call", "Progress", "Study", "chain", "fixed", "names", "points", "product", "read", "rows", "run",
+    "sweep", "write_summary", "write_table", "zipped",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

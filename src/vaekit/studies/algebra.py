@@ -127,12 +127,13 @@ def _flattened(settings: Mapping[str, Any], prefix: str) -> Iterable[Point]:
             yield {"data.name" if path == "data" else path: value}
 
 
-def _lists(values: Mapping[str, Any], name: str) -> list[tuple[str, Sequence[Any]]]:
+def _lists(values: Mapping[str, Any], name: str, prefix: str = "") -> list[tuple[str, Sequence[Any]]]:
     """Path and values of every setting of a sweep."""
     found: list[tuple[str, Sequence[Any]]] = []
-    for key, value in values.items():
+    for own, value in values.items():
+        key = f"{prefix}{own}"
         if isinstance(value, Mapping):
-            found += [(f"{key}.{path}", each) for path, each in _lists(value, name)]
+            found += _lists(value, name, f"{key}.")
             continue
         if isinstance(value, str) or not isinstance(value, Sequence) or not len(value):
             raise UserError(

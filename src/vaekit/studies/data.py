@@ -1,10 +1,8 @@
-"""The data of a study: what is known of them before anything runs, and the data themselves."""
+"""The data of a study: what a call says of them, and the data themselves."""
 
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,9 @@ from typing import Any
 from vaekit.data.batch import Splits
 from vaekit.data.catalogue import ENTRIES
 from vaekit.data.factors import FactorData, Stored
+from vaekit.data.ground import ground_truth_of
 from vaekit.data.identity import fingerprint
 from vaekit.data.loading import load
-from vaekit.data.spec import Spec
 from vaekit.errors import UserError, nearest
 from vaekit.studies.call import Call, canonical
 from vaekit.studies.values import Options, Parameters
@@ -25,12 +23,9 @@ WORLDS = {"mini_sprites": mini_sprites}
 
 OPTIONS = (
     "size", "channels", "binarise", "context", "seed", "limit", "labelled", "labelled_seed", "kind",
-    "standardise",
+    "standardise", "spacing", "placements",
 )  # fmt: skip
 """Arguments of `vaekit.load` that a study may say."""
-
-_DRAWN = ("dsprites",)
-"""Sets that are drawn, which takes long where all of a large grid is: one point says what they are."""
 
 
 def resolved(said: dict[str, Any], folder: Path | None) -> tuple[Options, str | None]:
@@ -65,19 +60,6 @@ def resolved(said: dict[str, Any], folder: Path | None) -> tuple[Options, str | 
     return {"name": path.stem, "fingerprint": found, **full}, place
 
 
-def described(call: Call) -> Spec:
-    """What the data of a call say of themselves, without drawing all of a large grid.
-
-    Raises:
-        UserError: if they are not to be had.
-    """
-    if call.data["name"] not in _DRAWN:
-        return splits_of(call).spec
-    spec = _loaded(canonical({**call.data, "limit": 1})).spec
-    count = math.prod((spec.factors or {}).values())
-    return replace(spec, size=min(call.data["limit"] or count, count))
-
-
 def splits_of(call: Call) -> Splits:
     """The data of a call; the last ones that were asked for stay in memory.
 
@@ -98,8 +80,8 @@ def truth_of(call: Call) -> FactorData | None:
     """The ground truth that the data of a call are made from, or None if there is none."""
     if call.data["name"] in WORLDS:
         return _world(call.data["name"])
-    source = getattr(splits_of(call).train, "source", None)
-    return source if isinstance(source, FactorData) else None
+    splits = splits_of(call)
+    return None if splits.spec.factors is None else ground_truth_of(splits)
 
 
 @lru_cache(maxsize=1)  # a worker's next run is mostly on the same data, and large sets fill the memory

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaekit.errors import UserError, nearest
 
-_KNOWN = ("title", "about", "parts", "scores")
+if TYPE_CHECKING:
+    from vaekit.studies.algebra import Points
+    from vaekit.studies.study import Study
 
 
 def names() -> list[tuple[str, str]]:
@@ -22,33 +26,30 @@ def names() -> list[tuple[str, str]]:
     return found
 
 
-def read(name: str | Path) -> Any:
+def read(name: str | Path) -> Study:
     """The study of a file, or one of those that ship by its name; everything in it is checked.
-
-    Returns:
-        A `vaekit.studies.Study`.
 
     Raises:
         UserError: if it cannot be read, or something in it cannot be run, with its place in the file.
     """
-    text, path = _text(name)
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is no TOML: {error}") from error
-    try:
-        return _study(table, path.parent if isinstance(name, Path) or path.exists() else None)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    table, path = _table(name)
+    with _in(path):
+        found, about = _points(table)
+        from vaekit.studies.study import Study
+
+        folder = path.parent if path.exists() else None
+        return Study.of(found, table.get("scores"), **about, folder=folder)
 
 
-def text_of(name: str | Path) -> str:
-    """The text of a study file, or of one that ships.
+def points(name: str | Path) -> Points:
+    """The list of points that a file says, unchecked: which data are there does not matter.
 
     Raises:
-        UserError: if it cannot be read.
+        UserError: if it cannot be read, or is no study.
     """
-    return _text(name)[0]
+    table, path = _table(name)
+    with _in(path):
+        return [{key: said.value for key, said in point.items()} for point in _points(table)[0]]
 
 
 def stem_of(name: str | Path) -> str:
@@ -72,11 +73,19 @@ def _text(name: str | Path) -> tuple[str, Path]:
         raise UserError(f"cannot read {path}: {reason}") from error
 
 
-def _study(table: dict[str, Any], folder: Path | None) -> Any:
-    from vaekit.studies.expression import OPERATIONS, Parts, evaluated
-    from vaekit.studies.study import Study
+def _table(name: str | Path) -> tuple[dict[str, Any], Path]:
+    text, path = _text(name)
+    try:
+        return tomllib.loads(text), path
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is no TOML: {error}") from error
 
-    known = [*_KNOWN, *OPERATIONS]
+
+def _points(table: dict[str, Any]) -> tuple[Points, dict[str, str]]:
+    """The points of a file, each setting with its place, and what the file says of itself."""
+    from vaekit.studies.expression import OPERATIONS, Parts, evaluated
+
+    known = ["title", "about", "parts", "scores", *OPERATIONS]
     for key in table:
         if key not in known:
             raise UserError(f"there is no {key!r} in a study{nearest(key, known)}")
@@ -86,12 +95,15 @@ def _study(table: dict[str, Any], folder: Path | None) -> Any:
     if not isinstance(table.get("scores", {}), dict):
         raise UserError(f"scores is {table['scores']!r}; expected tables, such as [scores.evaluation]")
     parts = Parts(table.get("parts", {}))
-    points = evaluated({key: table[key] for key in table if key in OPERATIONS}, "", parts)
+    found = evaluated({key: table[key] for key in table if key in OPERATIONS}, "", parts)
     parts.refuse_unused()
-    return Study.of(
-        points,
-        table.get("scores"),
-        title=table.get("title", "A study"),
-        about=" ".join(table.get("about", "").split()),
-        folder=folder,
-    )
+    about = " ".join(table.get("about", "").split())
+    return found, {"title": table.get("title", "A study"), "about": about}
+
+
+@contextmanager
+def _in(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error

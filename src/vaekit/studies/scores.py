@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from vaekit.data.batch import Splits
 from vaekit.data.factors import FactorData
-from vaekit.errors import UserError
+from vaekit.disentanglement import NAMES
+from vaekit.errors import UserError, nearest
 from vaekit.metrics.evaluate import evaluate
 from vaekit.models import Classifier, Model
 from vaekit.studies.values import Parameters
@@ -59,22 +60,62 @@ def evaluation(
     return {name: found[name] for name in _FIGURES if name in found}
 
 
+def disentanglement(
+    trained: Trained,
+    *,
+    preset: Literal["modern", "locatello2019"] = "modern",
+    seed: int = 0,
+    representation: Literal["mean", "sampled"] = "mean",
+    names: tuple[str, ...] | None = None,
+) -> Taken:
+    """The scores of `vaekit.metrics.disentanglement` against the known factors.
+
+    Args:
+        trained: the model and its data.
+        preset: the choices behind the scores.
+        seed: of the points that are drawn, the same for all models that are to be compared.
+        representation: means of the posteriors, or one draw of each.
+        names: which scores; all by default.
+    """
+    from vaekit.metrics import disentanglement as measure
+
+    assert trained.truth is not None  # `take` has seen to it
+    found = measure(
+        trained.model, trained.truth, preset=preset, seed=seed, representation=representation, names=names
+    )
+    return dict(found.values)
+
+
 _FIGURES = (
     "elbo", "distortion", "rate", "nll", "bits_per_dim", "squared_error", "active_units",
     "mutual_information", "marginal_kl", "error",
 )  # fmt: skip
 
 
-SCORES: dict[str, Callable[..., Taken]] = {"evaluation": evaluation}
+SCORES: dict[str, Callable[..., Taken]] = {
+    "evaluation": evaluation,
+    "disentanglement": disentanglement,
+}
 """Name -> function of what was trained, whose keyword arguments are the settings that a file may say."""
 
 NEEDS_TRUTH = ("disentanglement",)
 """Scores that ask for data with known factors."""
 
 
-def parameters(name: str) -> Parameters:
-    """The settings of a score."""
-    return Parameters(SCORES[name], f"the score {name!r}")
+def settings_of(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a score in full.
+
+    Raises:
+        ValueError: for a setting that there is not, or one that the score would refuse.
+    """
+    whole = Parameters(SCORES[name], f"the score {name!r}").whole(said)
+    for setting, least in (("seed", 0), ("samples", 0), ("limit", 1)):
+        if whole.get(setting) is not None and whole[setting] < least:
+            raise ValueError(f"`{setting}` is {whole[setting]}; expected at least {least}")
+    for figure in whole.get("names") or ():
+        if figure not in NAMES:
+            raise ValueError(f"`names` holds {figure!r}{nearest(figure, list(NAMES))}")
+    return whole
 
 
 def take(label: str, options: Mapping[str, Any], trained: Trained) -> dict[str, float | None]:

@@ -17,7 +17,7 @@ from vaekit.studies import data as sources
 from vaekit.studies.algebra import Point, Points
 from vaekit.studies.call import Call, canonical
 from vaekit.studies.expression import Placed
-from vaekit.studies.scores import NEEDS_TRUTH, SCORES, parameters
+from vaekit.studies.scores import NEEDS_TRUTH, SCORES, settings_of
 from vaekit.studies.values import Options, Parameters
 from vaekit.trainer import Training, refuse_unfit
 
@@ -118,8 +118,8 @@ class _Reader:
         if key in self.checked:
             return
         self.checked.add(key)
-        with self._at("data.name"):
-            spec = sources.described(call)
+        with self._at("data.name", *(f"data.{name}" for name in self._under("data"))):
+            spec = sources.splits_of(call).spec
         if spec.factors is None:
             for label, options in call.scores.items():
                 if options["take"] in NEEDS_TRUTH:
@@ -166,7 +166,9 @@ class _Reader:
             yield
         except (UserError, UnsupportedError, ValueError, TypeError) as error:
             text = str(error)
-            named = [path for path in paths if f"`{path.rpartition('.')[2]}`" in text]
+            names = [path.rpartition(".")[2] for path in paths]
+            told = (any(said in text for said in (f"`{name}`", f"setting {name!r}")) for name in names)
+            named = [path for path, here in zip(paths, told, strict=True) if here]
             raise UserError(f"{self._place((named or list(paths))[0])}: {text}") from error
 
 
@@ -199,7 +201,7 @@ def _score(label: str, options: Any) -> Options:
     if "/" in label:
         raise UserError(f"{place}: expected a label without a slash, which stands between label and figure")
     try:
-        return {"take": name, **parameters(name).whole(said)}
+        return {"take": name, **settings_of(name, said)}
     except ValueError as error:
         raise UserError(f"{place}: {error}") from error
 

@@ -31,9 +31,9 @@ LikelihoodName = Literal[
     "gaussian_optimal", "gaussian_pixel", "laplace", "logistic", "poisson", "categorical",
 ]  # fmt: skip
 """auto: by the kind of the data. cross_entropy: Bernoulli on grey levels, the mean of log p over pixels drawn
-with them, as most studies of images train; no density of the levels. gaussian: one learned variance. gaussian_fixed: unit variance.
-gaussian_optimal: the best variance for the batch. gaussian_pixel: a variance for every element, from the
-network. logistic: discretised logistic."""
+with them, as most studies of images train; no density of the levels. gaussian: one learned variance.
+gaussian_fixed: unit variance. gaussian_optimal: the best variance for the batch. gaussian_pixel: a variance
+for every element, from the network. logistic: discretised logistic."""
 
 Reconstruction = Literal["point", LikelihoodName]
 """A likelihood by its name, or point: a decoder without density, by its squared error."""
