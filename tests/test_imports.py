@@ -36,7 +36,9 @@ LAYERS = [
     ["api"],
     ["stacked"],
     ["pictures", "analogies", "disruption"],
-    ["report", "reproductions", "estimator"],
+    ["report", "estimator"],
+    ["studies"],
+    ["reproductions"],
     ["cli", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -17,7 +17,7 @@ from vaekit.parallel import team_here
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
 from vaekit.staged import check_stages, default_epochs, finish, made, refuse_heirs
-from vaekit.trainer import Fit, Progress, Show, Training
+from vaekit.trainer import Fit, Progress, Show, Training, Weights
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -36,6 +36,7 @@ def train(
     accumulate: int = 1,
     clip: float | None = None,
     patience: int | None = None,
+    weights: Weights = "auto",
     checkpoint_seconds: float = 10.0,
     compile: bool = False,  # noqa: A002  (torch's own word for it)
     data_options: dict[str, Any] | None = None,
@@ -59,6 +60,7 @@ def train(
         accumulate: pieces that a batch is cut into, to save memory.
         clip: largest gradient norm of each player.
         patience: stop after this many epochs without a better held-out loss.
+        weights: which are handed back: auto by their held-out loss where it means something, or last.
         checkpoint_seconds: seconds between states from which the run can be resumed.
         compile: compile the training step. It takes a minute, and pays on a GPU; on a CPU it rarely does.
         data_options: arguments of `vaekit.data.load`, such as {"size": 64}.
@@ -88,7 +90,7 @@ def train(
         with arguments_of("the training"):
             training = Training(
                 epochs=count if epochs is None else epochs, batch_size=size, steps=steps, seed=seed,
-                precision=precision, accumulate=accumulate, clip=clip, patience=patience,
+                precision=precision, accumulate=accumulate, clip=clip, patience=patience, weights=weights,
                 checkpoint_seconds=checkpoint_seconds, compile=compile,
             )  # fmt: skip
         fit = Fit(system, splits, training, save=lambda *_: None, show=show, team=team)

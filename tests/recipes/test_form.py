@@ -65,8 +65,9 @@ OTHER = {
         "learning_rate": 1e-2,
     },
     "factor_vae": {
-        "gamma": 3.0, "latents": 4, "critic": (6, 7), "likelihood": "gaussian", "architecture": "gated",
-        "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
+        "gamma": 3.0, "latents": 4, "critic": (6, 7), "permuted": "same", "critic_init": "glorot",
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+        "critic_learning_rate": 1e-2,
     },
     "flow_density": {"flow": "nsf", "transforms": 1, "hidden": (9,), "learning_rate": 1e-2},
     "full_covariance_vae": {

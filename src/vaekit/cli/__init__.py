@@ -30,8 +30,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "disrupt_command",
         "break the latents in turn: which factors go?",
     ),
+    "study": ("vaekit.cli.study", "study_command", "carry out many runs from one file, in one table"),
     "reproduce": ("vaekit.cli.catalogue", "reproduce_command", "check a published claim"),
-    "list": ("vaekit.cli.catalogue", "list_command", "list recipes, data or reproductions"),
+    "list": ("vaekit.cli.catalogue", "list_command", "list recipes, data, studies or reproductions"),
 }
 """Name -> (module, function, one line). Modules are imported when used: help does not wait for torch."""
 

@@ -23,7 +23,7 @@ from vaekit.stacked.refusals import refuse_settings
 from vaekit.stacked.stack import Stack
 from vaekit.system import System
 from vaekit.trace import Batch
-from vaekit.trainer import Progress, Show, Training, refuse_small_batches, resident
+from vaekit.trainer import Progress, Show, Training, refuse_unfit, resident
 
 Rows = list[dict[str, Any]]
 Save = Callable[[Tensors, dict[str, Any]], None]
@@ -69,7 +69,7 @@ class StackedFit:
         recorder: Recorder | None = None,
     ) -> None:
         refuse_settings(training)
-        refuse_small_batches(stack.system, splits, training)
+        refuse_unfit(stack.system, training, len(splits.train))
         self.stack, self.training, self.streams = stack, training, streams
         self.shared, self.save, self.show = shared, save, show
         self.device = stack.device

@@ -27,18 +27,20 @@ of three maps (needs zuko)."""
 COMPONENTS = 10
 
 LikelihoodName = Literal[
-    "auto", "bernoulli", "continuous_bernoulli", "gaussian", "gaussian_fixed", "gaussian_optimal",
-    "gaussian_pixel", "laplace", "logistic", "poisson", "categorical",
+    "auto", "bernoulli", "cross_entropy", "continuous_bernoulli", "gaussian", "gaussian_fixed",
+    "gaussian_optimal", "gaussian_pixel", "laplace", "logistic", "poisson", "categorical",
 ]  # fmt: skip
-"""auto: by the kind of the data. gaussian: one learned variance. gaussian_fixed: unit variance.
-gaussian_optimal: the best variance for the batch. gaussian_pixel: a variance for every element, from the
-network. logistic: discretised logistic."""
+"""auto: by the kind of the data. cross_entropy: Bernoulli on grey levels, the mean of log p over pixels drawn
+with them, as most studies of images train; no density of the levels. gaussian: one learned variance.
+gaussian_fixed: unit variance. gaussian_optimal: the best variance for the batch. gaussian_pixel: a variance
+for every element, from the network. logistic: discretised logistic."""
 
 Reconstruction = Literal["point", LikelihoodName]
 """A likelihood by its name, or point: a decoder without density, by its squared error."""
 
 _FITS: dict[str, tuple[Kind, ...]] = {
     "bernoulli": ("binary",),
+    "cross_entropy": ("unit",),
     "continuous_bernoulli": ("unit",),
     "logistic": ("unit",),
     "categorical": ("categorical",),
@@ -86,6 +88,7 @@ def make_likelihood(name: LikelihoodName, spec: Spec, network: MakeNetwork, sigm
     chosen = likelihood_for(name, spec)
     made: dict[str, Callable[[MakeNetwork, Shape], nn.Module]] = {
         "bernoulli": c.Bernoulli,
+        "cross_entropy": partial(c.Bernoulli, grey=True),
         "continuous_bernoulli": c.ContinuousBernoulli,
         "logistic": partial(c.DiscretisedLogistic, levels=spec.levels or 2),
         "categorical": partial(c.Categorical, levels=spec.levels or 2),
