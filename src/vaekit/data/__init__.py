@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vaekit.data.batch import Batch, Data, Splits
     from vaekit.data.catalogue import names
     from vaekit.data.dsprites import dsprites_images
+    from vaekit.data.fields import flow_fields
     from vaekit.data.grids import PackedGrid
     from vaekit.data.identity import fingerprint
     from vaekit.data.loading import load, load_like
@@ -30,6 +31,7 @@ _HOMES = {
     "original_units": "restore",
     "dsprites_images": "dsprites",
     "fingerprint": "identity",
+    "flow_fields": "fields",
     "load": "loading",
     "load_like": "loading",
     "names": "catalogue",
@@ -47,6 +49,7 @@ __all__ = [
     "assemble",
     "dsprites_images",
     "fingerprint",
+    "flow_fields",
     "load",
     "load_like",
     "names",

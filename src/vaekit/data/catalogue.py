@@ -96,6 +96,12 @@ ENTRIES: dict[str, Entry] = {
     "dsprites": Entry(
         "64x64 sprites drawn from five known factors, 737,280 binary images; generated, always there"
     ),
+    "darcy": Entry(
+        "pressure and velocity of a flow through porous ground, 512 + 512 fields of 33x33 (or 17, 65) from "
+        "two factors; generated, always there"
+    ),
+    "darcy_bimodal": Entry("the same, factors around 1 or -1: no rotation leaves their law as it is"),
+    "darcy_shifted": Entry("the same, factors around 1"),
 }
 
 

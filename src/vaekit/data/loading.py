@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from vaekit.data.batch import Data, Splits, shuffled
 from vaekit.data.catalogue import ENTRIES
+from vaekit.data.fields import LAWS, fields_like, load_fields
 from vaekit.data.labels import keep_labels, known_labels
 from vaekit.data.named import read_named
 from vaekit.data.prepare import Rows, Treatment, classes_of, nature_of, quadrant_order, treat
@@ -62,12 +63,12 @@ def load(
         limit: keep only the first so many data of each split, for quick tries (of dSprites a random sample).
         labels: name of the label column of a table, or the labels (N,) themselves; -1 stands for a label that
             is unknown.
-        labelled: number of training data that keep their label, equally many of every class; the labels of
-            all others are hidden. Validation and test data keep theirs.
+        labelled: number of training data that keep their label, equally many of every class, or their
+            parameters theta; those of all others are hidden. Validation and test data keep theirs.
         labelled_seed: of that choice.
         kind: what the values are; inferred by default. Values that contradict it are refused.
-        standardise: subtract from each column of a real table its training mean and divide by its standard
-            deviation; the constants are kept in the spec.
+        standardise: subtract from each column of a real table (each channel of darcy) its training mean and
+            divide by its standard deviation; the constants are kept in the spec.
         memory: bytes above which a file or folder is streamed from disk.
 
     Raises:
@@ -85,6 +86,11 @@ def load(
         if labelled is not None:
             raise UserError("dsprites has factors, no labels; expected no `labelled`")
         return load_dsprites(size, channels, context, seed, limit, kind, labels)
+    if name in LAWS:
+        return load_fields(
+            name, size, channels, context, seed, limit, kind, labels, binarise, labelled, labelled_seed,
+            standardise,
+        )  # fmt: skip
     raw = _read(name, source, size, channels, labels, memory)
     nature = nature_of(raw, kind, binarise)
     train, valid, test, note = _split(raw, seed)
@@ -137,6 +143,8 @@ def load_like(
         found = load_dsprites(None, None, task, 0, limit, None, labels).train
         _same_shape(found.spec, spec)
         return found
+    if name in LAWS:
+        return fields_like(name, spec, limit)
     image = len(picture) == 3 and picture[0] in (1, 3)
     square = picture[1] if image and picture[1] == picture[2] else None
     if name is not None or (isinstance(source, str | Path) and Path(source).expanduser().is_dir()):

@@ -99,7 +99,7 @@ def _narrow(
 
 
 def batch_for(spec: Spec, n: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Batch:
-    """A batch of n made-up data of the kind that a spec describes, with `y` and `c` where it has them."""
+    """A batch of n made-up data that a spec describes, with `y`, `theta` and `c` where it has them."""
     generator = torch.Generator().manual_seed(seed)
     shape = (n, *spec.shape)
 
@@ -123,6 +123,10 @@ def batch_for(spec: Spec, n: int, seed: int = 0, dtype: torch.dtype = torch.floa
         batch["y"] = torch.randint(spec.classes, (n,), generator=generator)
         if spec.labelled is not None:
             batch["y"][1::2] = -1  # every other label is unknown
+    if spec.theta is not None:
+        batch["theta"] = torch.randn((n, len(spec.theta)), generator=generator, dtype=dtype)
+        if spec.labelled is not None:
+            batch["theta"][1::2] = torch.nan
     if spec.context is not None:
         batch["c"] = torch.rand((n, *spec.context), generator=generator, dtype=dtype)
     return batch
