@@ -21,6 +21,7 @@ from vaekit.conditionals.priors import (
     GaussianMixture,
     GaussianRing,
     LearnedGaussian,
+    ScaledGaussian,
     StandardGaussian,
     UnitCube,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "PrecisionWeighted",
     "Quantised",
     "RankOneGaussian",
+    "ScaledGaussian",
     "SharedGaussian",
     "StandardGaussian",
     "StructuredGaussian",

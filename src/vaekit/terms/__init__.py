@@ -17,6 +17,7 @@ from vaekit.terms.covariance import OffDiagonal, UnitVariance
 from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
 from vaekit.terms.labels import Classification
+from vaekit.terms.parameters import Closeness, Told, ToldDecoder
 from vaekit.terms.parts import (
     Term,
     divergence,
@@ -35,6 +36,7 @@ __all__ = [
     "MMD",
     "Capacity",
     "Classification",
+    "Closeness",
     "CodebookLoss",
     "Commitment",
     "Deception",
@@ -53,6 +55,8 @@ __all__ = [
     "Rate",
     "SquaredError",
     "Term",
+    "Told",
+    "ToldDecoder",
     "TotalCorrelation",
     "UnitVariance",
     "codes",

@@ -25,6 +25,7 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
+from vaekit.wiring.parameters import known_parameters, supervised
 from vaekit.wiring.players import (
     adam,
     bound_players,
@@ -63,6 +64,7 @@ __all__ = [
     "gaussian_chain",
     "gaussian_vae",
     "halving",
+    "known_parameters",
     "label_marginal",
     "labelled",
     "labels_of",
@@ -79,6 +81,7 @@ __all__ = [
     "prior_stage",
     "rising",
     "rmsprop",
+    "supervised",
     "two_level_codes",
     "two_players",
     "unconditional",

@@ -20,19 +20,20 @@ PosteriorName = Literal["diagonal", "full", "low_rank", "rank_one"]
 """diagonal: independent dimensions. full: covariance by its Cholesky factor. low_rank: diagonal plus U U^T.
 rank_one: precision diagonal plus u u^T (DLGM)."""
 
-PriorName = Literal["standard", "learned", "mixture", "flow"]
-"""standard: N(0, I). learned: one Gaussian. mixture: Gaussians, learned. flow: a masked autoregressive flow
-of three maps (needs zuko)."""
+PriorName = Literal["standard", "scaled", "learned", "mixture", "flow"]
+"""standard: N(0, I). scaled: N(0, diag(v)) with v from 1 to 2, which no rotation leaves as it is. learned:
+one Gaussian. mixture: Gaussians, learned. flow: a masked autoregressive flow of three maps (needs zuko)."""
 
 COMPONENTS = 10
 
 LikelihoodName = Literal[
     "auto", "bernoulli", "continuous_bernoulli", "gaussian", "gaussian_fixed", "gaussian_optimal",
-    "gaussian_pixel", "laplace", "logistic", "poisson", "categorical",
+    "gaussian_map", "gaussian_pixel", "laplace", "logistic", "poisson", "categorical",
 ]  # fmt: skip
 """auto: by the kind of the data. gaussian: one learned variance. gaussian_fixed: unit variance.
-gaussian_optimal: the best variance for the batch. gaussian_pixel: a variance for every element, from the
-network. logistic: discretised logistic."""
+gaussian_optimal: the best variance for the batch. gaussian_map: a learned variance for every place, the same
+for all data and channels. gaussian_pixel: a variance for every element, from the network. logistic:
+discretised logistic."""
 
 Reconstruction = Literal["point", LikelihoodName]
 """A likelihood by its name, or point: a decoder without density, by its squared error."""
@@ -47,6 +48,7 @@ _FITS: dict[str, tuple[Kind, ...]] = {
     "gaussian": ("real", "unit"),
     "gaussian_fixed": ("real", "unit"),
     "gaussian_optimal": ("real", "unit"),
+    "gaussian_map": ("real", "unit"),
     "gaussian_pixel": ("real", "unit"),
 }
 _DEFAULT: dict[Kind, LikelihoodName] = {
@@ -94,6 +96,9 @@ def make_likelihood(name: LikelihoodName, spec: Spec, network: MakeNetwork, sigm
         "gaussian": c.SharedGaussian,
         "gaussian_fixed": partial(c.FixedGaussian, sigma=sigma),
         "gaussian_optimal": c.OptimalGaussian,
+        "gaussian_map": partial(
+            c.SharedGaussian, scales=spec.shape if len(spec.shape) == 1 else (1, *spec.shape[1:])
+        ),
         "gaussian_pixel": c.PixelGaussian,
     }
     return made[chosen](network, spec.shape)
@@ -156,6 +161,7 @@ def make_prior(name: PriorName, latents: int, components: int | None = None) -> 
         )
     made: dict[str, Callable[[Shape], nn.Module]] = {
         "standard": c.StandardGaussian,
+        "scaled": c.ScaledGaussian,
         "learned": c.LearnedGaussian,
         "flow": c.Flow,
     }
@@ -168,7 +174,7 @@ def make_rate(estimator: Estimator, posterior: PosteriorName, prior: PriorName) 
     Raises:
         UnsupportedError: if a closed form is asked for where none is known.
     """
-    known = prior == "standard" or (prior == "learned" and posterior == "diagonal")
+    known = prior == "standard" or (prior in ("scaled", "learned") and posterior == "diagonal")
     if estimator == "closed" and not known:
         raise UnsupportedError(
             f"`estimator` is 'closed', but no closed form is known for a {posterior} posterior and a {prior} "
