@@ -18,7 +18,7 @@ LAYERS = [
     ["errors", "__init__", "checks", "randomness", "pooling"],
     ["distributions", "networks"],
     ["conditionals"],
-    ["trace", "schedules", "data"],
+    ["trace", "schedules", "controllers", "data"],
     ["parallel"],
     ["models", "terms"],
     ["objective"],

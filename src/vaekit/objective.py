@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from vaekit.parallel.noise import common_noise
-from vaekit.schedules import Weight, value_of
+from vaekit.schedules import Feedback, Weight, value_of
 from vaekit.terms import Distortion, Rate, Term
 from vaekit.trace import Trace
 
@@ -27,10 +27,14 @@ class Objective(nn.Module):
     """total = sum_i weight_i * mean over the batch of term_i, in nats per datum; it is minimised.
 
     Args:
-        terms: name -> (weight, term). A weight is a number or a `Schedule`.
+        terms: name -> (weight, term). A weight is a number, a `Schedule`, or a `Feedback` that hears the
+            values of these terms.
 
     Terms and weights that are modules belong to the objective: they are saved with it, and their
     `after_step` runs once per training step.
+
+    Raises:
+        ValueError: without terms, or if a weight listens to a term that there is not.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -42,6 +46,17 @@ class Objective(nn.Module):
             for role, part in (("weight", weight), ("term", term)):
                 if isinstance(part, nn.Module):
                     self.add_module(f"{name}_{role}", part)
+        for module in self.listening:
+            if unknown := [name for name in module.hears if name not in (*terms, "loss")]:
+                raise ValueError(
+                    f"a {type(module).__name__} listens to {unknown[0]!r}, but the terms of this objective "
+                    f"are {', '.join(terms)}: name one of them, or loss"
+                )
+
+    @property
+    def listening(self) -> list[Feedback]:
+        """The weights, here or within terms, that hear the named values of a step."""
+        return [module for module in self.modules() if isinstance(module, Feedback)]
 
     @property
     def coupled(self) -> list[str]:

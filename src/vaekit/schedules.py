@@ -1,15 +1,24 @@
-"""Weights that change while training. A schedule may stand wherever a number may."""
+"""Weights that change while training, by the step or by what a step measured; each may stand for a number."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 
-class Schedule(nn.Module, ABC):
+class Varying(nn.Module, ABC):
+    """A number that changes while training."""
+
+    @abstractmethod
+    def forward(self) -> Tensor:
+        """The value now, ()."""
+
+
+class Schedule(Varying, ABC):
     """A number that depends on the training step.
 
     The step lives in a buffer on the model's device and moves in `after_step`: reading the value costs no
@@ -120,9 +129,58 @@ class Steps(Schedule):
         return self.values[torch.bucketize(step, self.boundaries, right=True)]
 
 
-Weight = float | Schedule
+class Stairs(Schedule):
+    """From `start` to `end` by `rise` after every so many steps, then constant.
+
+    >>> Stairs(0.5, 1.0, rise=0.2, every=3).at(torch.tensor([0.0, 2.0, 3.0, 6.0, 9.0, 99.0])).tolist()
+    [0.5, 0.5, 0.7, 0.9, 1.0, 1.0]
+    """
+
+    def __init__(self, start: float, end: float, rise: float, every: int) -> None:
+        super().__init__()
+        if not start <= end or not 0 < rise < math.inf or every < 1:
+            raise ValueError(
+                f"got start {start}, end {end}, rise {rise} and every {every}; expected start <= end, a rise "
+                "above 0 and at least 1 step"
+            )
+        self.start, self.end, self.rise, self.every = start, end, rise, every
+
+    def at(self, step: Tensor) -> Tensor:
+        """The value at a step."""
+        return (self.start + self.rise * torch.floor(step / self.every)).clamp_max(self.end)
+
+    @property
+    def length(self) -> int:
+        """Steps until it is constant."""
+        return math.ceil((self.end - self.start) / self.rise) * self.every
+
+
+class Feedback(Varying, ABC):
+    """A weight that follows what was measured: a controller, a dual variable.
+
+    Once per step, before `after_step`, it hears the named values of the objective that it stands in: the mean
+    of every term over the whole batch before its weight, and the `loss`. Pieces of an accumulated step and
+    parts of several processes have been averaged by then, and all processes hear the same. So the weight of a
+    step follows from the steps before it, and is one number for the whole batch.
+
+    Whatever it remembers is a buffer: it is saved, and nothing waits for the device.
+
+    Args:
+        hears: names of the terms that it listens to, or "loss".
+    """
+
+    def __init__(self, *hears: str) -> None:
+        super().__init__()
+        self.hears = hears
+
+    @abstractmethod
+    def hear(self, values: Mapping[str, Tensor]) -> None:
+        """Take in the named values of a step, detached; called without gradients."""
+
+
+Weight = float | Varying
 
 
 def value_of(weight: Weight) -> float | Tensor:
     """The number that a weight is at this step."""
-    return weight() if isinstance(weight, Schedule) else weight
+    return weight() if isinstance(weight, Varying) else weight

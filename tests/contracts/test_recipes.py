@@ -31,7 +31,10 @@ PICTURES = [
 ]
 
 
-ALTERNATIVES = {"vae_gan": {"margin": [number / 100 for number in range(1, 30)]}}
+ALTERNATIVES = {
+    "control_vae": {"beta_max": [1.001]},
+    "vae_gan": {"margin": [number / 100 for number in range(1, 30)]},
+}
 """Other values of arguments, where those that follow from the annotation say nothing in the first steps."""
 
 
@@ -116,6 +119,9 @@ VARIANTS = [
     ("ladder_vae", {"latents": (4, 3, 2)}),
     ("sigma_vae", {"variance": "pixel"}),
     ("adversarial_autoencoder", {"encoder": "gaussian", "prior": "mixture"}),
+    ("control_vae", {"start": None, "capacity": 0.1, "beta_max": 1.001}),
+    ("gcvae", {"correlation": "weighted_mmd", "stateful": False, "sign": "published"}),
+    ("gcvae", {"alpha": -1.0, "beta": 1.0, "correlation": "mahalanobis"}),
     ("structured_vae", {"order": "joint", "start": 0, "neighbourhood": 1}),
 ]
 

@@ -39,6 +39,11 @@ OTHER = {
         "width": 12, "blocks": 3, "reach": 1, "attention": 2, "heads": 4, "dropout": 0.5,
         "context_levels": {"context_levels": 3, "context": (2, 2)}, "learning_rate": 1e-2,
     },
+    "control_vae": {
+        "capacity": 0.6, "kp": 0.1, "ki": 0.01, "beta_min": 0.5, "beta_max": 1.001, "start": 0.3, "rise": 0.1,
+        "every": 2, "latents": 4, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
+        "learning_rate": 1e-2,
+    },
     "cvae": {
         "latents": 4, "alpha": 0.5, "prior": "standard", "samples": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
@@ -63,6 +68,12 @@ OTHER = {
     "full_covariance_vae": {
         "latents": 4, "posterior": "rank_one", "rank": {"posterior": "low_rank", "rank": 2},
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+    },
+    "gcvae": {
+        "alpha": 0.2, "beta": 0.3, "gamma": 2.0, "distortion_target": 5.0, "rate_target": 0.2,
+        "correlation_target": 0.05, "correlation": "mahalanobis", "kp": 0.2, "ki": 1e-3, "stateful": False,
+        "sign": "published", "latents": 4, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
+        "learning_rate": 1e-2,
     },
     "gumbel_vae": {
         "latents": 4, "classes": 5, "temperature": 2.0, "lowest": 1.0, "rate": 0.1, "hard": True, "beta": 0.5,

@@ -20,11 +20,13 @@ LARGER = {
     "beta_tcvae": {"latents": 4, "hidden": (64,), "beta": 2.0, "learning_rate": 2e-3},
     "beta_vae": {"latents": 4, "hidden": (64,), "beta": 2.0, "learning_rate": 2e-3},
     "code_prior": {"width": 16, "blocks": 2, "attention": 1, "learning_rate": 3e-3},
+    "control_vae": {"latents": 4, "hidden": (64,), "capacity": 3.0, "start": None, "learning_rate": 2e-3},
     "cvae": {"latents": 4, "hidden": (64,), "alpha": 0.8},
     "dip_vae": {"latents": 4, "hidden": (64,), "lambda_od": 2.0, "learning_rate": 2e-3},
     "dlgm": {"latents": (4, 3), "hidden": (64,)},
     "factor_vae": {"latents": 4, "hidden": (64,), "critic": (32,), "gamma": 3.0, "learning_rate": 2e-3},
     "flow_density": {"transforms": 2, "hidden": (64,), "learning_rate": 3e-3},
+    "gcvae": {"latents": 4, "hidden": (64,), "rate_target": 3.0, "ki": 0.01, "learning_rate": 2e-3},
     "gumbel_vae": {
         "latents": 4, "hidden": (64,), "temperature": 0.5, "lowest": 0.5, "learning_rate": 5e-3,
     },

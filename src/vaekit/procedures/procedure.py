@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +14,7 @@ from vaekit.models import Model
 from vaekit.objective import Judged
 from vaekit.parallel.team import Part, Team
 from vaekit.procedures.player import Player
+from vaekit.schedules import Feedback
 from vaekit.trace import Batch, Trace
 
 
@@ -71,6 +72,7 @@ class Procedure(ABC):
                 parts[id(module)] = module
         self._after = [module for module in parts.values() if hasattr(module, "after_step")]
         self._counting = [module for module in parts.values() if hasattr(module, "statistics")]
+        self._listening = _listening(self.players)
         self._couplings = _couplings(model, players)
         terms = [term for player in players for _, term in player.objective.terms.values()]
         self._gathers = any(map(_gathers, terms))
@@ -116,8 +118,18 @@ class Procedure(ABC):
         values = self._play(batches, manner)
         if manner.team is not None:
             manner.team.total(self._statistics())
+        self.hear(values)
         self.after_step()
         return values
+
+    @torch.no_grad()
+    def hear(self, values: Mapping[str, Tensor]) -> None:
+        """Tell the weights that listen what their objective came to, on the whole batch."""
+        for player, weights in self._listening:
+            prefix = self._prefix(player)
+            own = {name.removeprefix(prefix): v for name, v in values.items() if name.startswith(prefix)}
+            for weight in weights:
+                weight.hear(own)
 
     def after_step(self) -> None:
         """Move on what is no gradient: schedules, running averages, codebooks."""
@@ -168,9 +180,11 @@ class Procedure(ABC):
 
     def labelled(self, player: Player, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Named values of one player among several carry its name: "critic/loss"."""
-        if len(self.players) == 1:
-            return values
-        return {f"{player.name}/{name}": value for name, value in values.items()}
+        prefix = self._prefix(player)
+        return {prefix + name: value for name, value in values.items()} if prefix else values
+
+    def _prefix(self, player: Player) -> str:
+        return "" if len(self.players) == 1 else f"{player.name}/"
 
     def losses(self, batch: Batch, manner: Manner) -> list[Judged]:
         """One pass, and what is said of it: by every player, or several where they share an objective."""
@@ -210,6 +224,18 @@ class Procedure(ABC):
 
 
 _NOTHING = nullcontext()
+
+
+def _listening(players: Sequence[Player]) -> list[tuple[Player, list[Feedback]]]:
+    """Who listens to which player's objective; what stands in several hears the first one's."""
+    seen: set[int] = set()
+    found = []
+    for player in players:
+        weights = [weight for weight in player.objective.listening if id(weight) not in seen]
+        seen.update(map(id, weights))
+        if weights:
+            found.append((player, weights))
+    return found
 
 
 def _couplings(model: Model, players: Sequence[Player]) -> dict[str, list[object]]:

@@ -12,6 +12,7 @@ from vaekit.terms.adversarial import (
 )
 from vaekit.terms.aggregate import DimensionWise, Information, TotalCorrelation
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
+from vaekit.terms.correlation import InverseWeighted, LiteralMahalanobis, Mahalanobis
 from vaekit.terms.costs import SquaredError
 from vaekit.terms.covariance import OffDiagonal, UnitVariance
 from vaekit.terms.discrepancy import MMD
@@ -46,6 +47,9 @@ __all__ = [
     "Distortion",
     "ImportanceBound",
     "Information",
+    "InverseWeighted",
+    "LiteralMahalanobis",
+    "Mahalanobis",
     "OffDiagonal",
     "On",
     "PermutationTest",

@@ -3,9 +3,11 @@
     MMD^2(q, p) = E k(z, z') + E k(v, v') - 2 E k(z, v),   z, z' ~ q(z),  v, v' ~ p(z),
 
 estimated without bias by means over pairs, those of a point with itself left out (the U-statistic of Gretton
-et al. 2012, JMLR 13, lemma 6): so the estimate can be below zero, and is zero on average where q = p. Kernels
-are sums over scales s of a function of u = |a - b|^2 / (2 n s), n the number of dimensions; two draws of
-N(0, I) are at |a - b|^2 = 2 n on average, u = 1/s:
+et al. 2012, JMLR 13, lemma 6): so the estimate can be below zero, and is zero on average where q = p. With
+these pairs (the V-statistic, equation 5 there) it is a squared distance of two samples: never below zero,
+zero for a sample and itself, and too large by about 2 (k(0) - E k)/B on average. Kernels are sums over scales
+s of a function of u = |a - b|^2 / (2 n s), n the number of dimensions; two draws of N(0, I) are at
+|a - b|^2 = 2 n on average, u = 1/s:
 
     imq  1 / (1 + u): inverse multiquadratic, C / (C + |a - b|^2) with C = 2 n s
     rbf  exp(-u): Gaussian of variance n s
@@ -43,6 +45,7 @@ class MMD:
     Args:
         kernel: imq or rbf.
         scales: s of the kernels that are summed.
+        biased: whether pairs of a point with itself count.
 
     Raises:
         UnsupportedError: on a trace whose prior differs from datum to datum.
@@ -51,7 +54,9 @@ class MMD:
     couples_batch = True
     gathers = True
 
-    def __init__(self, kernel: Kernel = "imq", scales: Sequence[float] = SCALES) -> None:
+    def __init__(
+        self, kernel: Kernel = "imq", scales: Sequence[float] = SCALES, biased: bool = False
+    ) -> None:
         known("kernel", kernel, Kernel)
         if isinstance(scales, int | float | str) or not len(scales):
             raise ValueError(
@@ -59,6 +64,7 @@ class MMD:
             )
         self.kernel: Kernel = kernel
         self.scales = tuple(number(f"scales[{i}]", scale, above=0) for i, scale in enumerate(scales))
+        self.biased = biased
 
     def __call__(self, trace: Trace) -> Tensor:
         """()."""
@@ -72,19 +78,28 @@ class MMD:
             lead = latent.value.shape[: len(trace.axes)]
             codes.append(latent.value)
             draws.append(latent.p.rsample(lead) if latent.p.has_rsample else latent.p.sample(lead))
-        return squared_mmd(torch.cat(codes, -1), torch.cat(draws, -1), self.kernel, self.scales).mean()
+        found, drawn = torch.cat(codes, -1), torch.cat(draws, -1)
+        return squared_mmd(found, drawn, self.kernel, self.scales, self.biased).mean()
 
 
-def squared_mmd(a: Tensor, b: Tensor, kernel: Kernel, scales: Sequence[float]) -> Tensor:
-    """The U-statistic of two samples: (*lead, A, n), (*lead, B, n) -> (*lead); zeros where A or B is one."""
+def squared_mmd(
+    a: Tensor, b: Tensor, kernel: Kernel, scales: Sequence[float], biased: bool = False
+) -> Tensor:
+    """MMD^2 of two samples: (*lead, A, n), (*lead, B, n) -> (*lead).
+
+    The U-statistic, zeros where A or B is one, or the V-statistic where it may be biased.
+    """
     first, second = a.shape[-2], b.shape[-2]
-    if first < 2 or second < 2:
+    left_out = 0 if biased else 1  # pairs of a point, the one with itself
+    if min(first, second) <= left_out:
         return 0 * (a.sum((-2, -1)) + b.sum((-2, -1)))
     found = similarities(torch.cat([a, b], -2), kernel, scales)
     weights = found.new_full((first + second, first + second), -1 / (first * second))
-    weights[:first, :first] = 1 / (first * (first - 1))
-    weights[first:, first:] = 1 / (second * (second - 1))
-    return (found * weights.fill_diagonal_(0)).sum((-2, -1))
+    weights[:first, :first] = 1 / (first * (first - left_out))
+    weights[first:, first:] = 1 / (second * (second - left_out))
+    if not biased:
+        weights.fill_diagonal_(0)
+    return (found * weights).sum((-2, -1))
 
 
 def similarities(points: Tensor, kernel: Kernel, scales: Sequence[float]) -> Tensor:
