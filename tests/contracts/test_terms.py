@@ -127,8 +127,8 @@ CODES = [Commitment(), CodebookLoss(), Distortion(), Rate()]
 def test_every_term_is_here():
     found = {type(term).__name__ for term in (*TERMS.values(), *COUPLED.values(), *CODES)}
     found |= {"On", "MMD"}  # below
-    # of one likelihood, and of a model that has labels: tests/closed_form, tests/models
-    found |= {"PrecisionPrior", "Classification"}
+    # of one likelihood, of a model that has labels, of data with parameters: tests/closed_form, tests/models
+    found |= {"PrecisionPrior", "Classification", "Told", "ToldDecoder"}
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
     assert public == found
 

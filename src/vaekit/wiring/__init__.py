@@ -2,6 +2,7 @@
 
 from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
 from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
+from vaekit.wiring.hierarchical import FieldPrior, WeightRule, weight_by_rule, with_field_prior
 from vaekit.wiring.labels import label_marginal, labels_of
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
@@ -45,11 +46,13 @@ __all__ = [
     "Arena",
     "CodeArchitecture",
     "Dense",
+    "FieldPrior",
     "GameArchitecture",
     "LikelihoodName",
     "PosteriorName",
     "PriorName",
     "Reconstruction",
+    "WeightRule",
     "adam",
     "arena",
     "balance",
@@ -85,4 +88,6 @@ __all__ = [
     "two_level_codes",
     "two_players",
     "unconditional",
+    "weight_by_rule",
+    "with_field_prior",
 ]

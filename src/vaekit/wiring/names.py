@@ -20,9 +20,9 @@ PosteriorName = Literal["diagonal", "full", "low_rank", "rank_one"]
 """diagonal: independent dimensions. full: covariance by its Cholesky factor. low_rank: diagonal plus U U^T.
 rank_one: precision diagonal plus u u^T (DLGM)."""
 
-PriorName = Literal["standard", "scaled", "learned", "mixture", "flow"]
-"""standard: N(0, I). scaled: N(0, diag(v)) with v from 1 to 2, which no rotation leaves as it is. learned:
-one Gaussian. mixture: Gaussians, learned. flow: a masked autoregressive flow of three maps (needs zuko)."""
+PriorName = Literal["standard", "learned", "mixture", "flow", "scaled"]
+"""standard: N(0, I). learned: one Gaussian. mixture: Gaussians, learned. flow: a masked autoregressive flow
+of three maps (needs zuko). scaled: N(0, diag(v)) with v from 1 to 2, which no rotation leaves as it is."""
 
 COMPONENTS = 10
 

@@ -49,6 +49,12 @@ def known_parameters(
             f"{spec.name!r} knows {what}, so nothing can be told of them: take data that do, such as darcy "
             "with the data option `labelled`, or leave the weight at 0"
         )
+    wanted, found = len(spec.theta), _dimensions(model)
+    if found is not None and (found < wanted or (decoder and found != wanted)):
+        raise UnsupportedError(
+            f"`latents` is {found}, but {spec.name!r} has {wanted} parameters theta, each tied to a "
+            "latent of its own, and a decoder to no others: take as many latents"
+        )
     scale = spec.size / (spec.size if spec.labelled is None else spec.labelled)
     latent = model.names[0] if model.names else ""
     terms: Terms = {}
@@ -63,6 +69,13 @@ def known_parameters(
         terms["told_decoder"] = (decoder * scale, ToldDecoder(model.decode, latent))
     model.withheld = (*model.withheld, "theta")
     return terms
+
+
+def _dimensions(model: Model) -> int | None:
+    """Of the first latent, where its posterior says."""
+    posteriors = getattr(model, "posteriors", ())
+    event = getattr(posteriors[0], "event", None) if len(posteriors) else None
+    return event[0] if event else None
 
 
 def supervised(
