@@ -15,11 +15,11 @@ ROOT = Path(vaekit.__file__).parent
 
 # from the bottom up; a module may import from its own layer's line above, never from below
 LAYERS = [
-    ["errors", "__init__", "checks", "randomness", "pooling"],
+    ["errors", "__init__", "checks", "randomness", "pooling", "plain"],
     ["distributions", "networks"],
     ["conditionals"],
     ["trace", "schedules", "controllers", "data"],
-    ["parallel"],
+    ["parallel", "disentanglement"],
     ["models", "terms"],
     ["objective"],
     ["procedures"],

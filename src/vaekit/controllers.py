@@ -67,7 +67,9 @@ class Controller(Feedback):
         sign: int = 1,
     ) -> None:
         super().__init__(term)
-        self.target: Weight = target if isinstance(target, Schedule) else number("target", target)
+        if not isinstance(target, Schedule):
+            number(f"target of the {term}", target)
+        self.target: Weight = target
         self.kp, self.ki = number("kp", kp, least=0), number("ki", ki, least=0)
         self.low = number("low", low)
         if not high > low:

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 
 from vaekit.checkpoint import Tensors, digest, load_weights
 from vaekit.data.batch import Splits
+from vaekit.data.factors import FactorData
 from vaekit.data.spec import Spec
 from vaekit.errors import UserError, arguments_of, nearest
 from vaekit.files import (
@@ -211,13 +212,24 @@ class Run:
             with arguments_of(f"the data options in {self.path / RECORD}"):
                 splits = load(source, **self.record["data"].get("options", {}))
             same = fingerprint(splits.train) == self.record["data"]["fingerprint"]
-            if splits.spec != self.spec or not same:
+            # the note is words for people, which may be put better from one version to the next
+            if replace(splits.spec, note="") != replace(self.spec, note="") or not same:
                 raise UserError(
                     f"the data at {source} changed since {self.path} was trained on them: put the former "
                     "data back, or train again"
                 )
             self._splits = splits
         return self._splits
+
+    def ground_truth(self) -> FactorData:
+        """The known factors that the data of the run were made from.
+
+        Raises:
+            UserError: if they are not known, or the data cannot be had.
+        """
+        from vaekit.data import ground_truth_of
+
+        return ground_truth_of(self.data())
 
     def _codes(self) -> Splits:
         """The data of a stage: the codes that the run above it makes of its own data."""

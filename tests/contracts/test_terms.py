@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from vaekit import conditionals as c
 from vaekit import terms
 from vaekit.distributions import CholeskyNormal, DiagonalNormal, LowRankNormal
+from vaekit.errors import UnsupportedError
 from vaekit.models import Chain, Flat
 from vaekit.networks import MLP
 from vaekit.terms import (
@@ -39,6 +41,7 @@ from vaekit.terms import (
     log_ratio,
 )
 from vaekit.terms.aggregate import Aggregate
+from vaekit.terms.correlation import Measure, make_measure
 from vaekit.terms.covariance import Covariance
 from vaekit.testing import check_term, select
 
@@ -126,7 +129,7 @@ CODES = [Commitment(), CodebookLoss(), Distortion(), Rate()]
 
 def test_every_term_is_here():
     found = {type(term).__name__ for term in (*TERMS.values(), *COUPLED.values(), *CODES)}
-    found |= {"On", "MMD"}  # below
+    found |= {"On", "MMD", "InverseWeighted", "LiteralMahalanobis", "Mahalanobis"}  # below
     # of one likelihood, of a model that has labels, of data with parameters: tests/closed_form, tests/models
     found |= {"PrecisionPrior", "Classification", "Told", "ToldDecoder"}
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
@@ -171,6 +174,22 @@ def test_mmd(model, samples):
     assert MMD().couples_batch
     assert MMD()(trace).shape == ()
     assert MMD()(trace).isfinite()
+
+
+@pytest.mark.parametrize("samples", [None, DRAWS])
+@pytest.mark.parametrize("model", ["flat", "two latents", "cholesky"])
+@pytest.mark.parametrize("name", get_args(Measure))
+def test_correlation_measures(name, model, samples):
+    measure = make_measure(name, 3)
+    assert measure.couples_batch
+    if name == "mahalanobis" and model != "flat":
+        with pytest.raises(UnsupportedError, match=r"prior of latent 'z2'|posterior of latent 'z'"):
+            measure(trace_of(model, samples))
+        return
+    if "mmd" in name:  # drawn anew for every draw
+        assert measure(trace_of(model, samples)).shape == ()
+        return
+    check_term(measure, trace_of(model, samples))
 
 
 @pytest.mark.parametrize("gradient", ["stl", "dreg"])

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from vaekit.data import ArrayData, Data, PackedGrid, Spec, StreamData, dsprites_images
+from vaekit.data import ArrayData, Data, GridData, Spec, StreamData, dsprites_images
 from vaekit.data.batch import mix
 from vaekit.data.decode import bernoulli
-from vaekit.data.dsprites import FACTORS, factors_of, packed_images
+from vaekit.data.dsprites import factors_of
+from vaekit.data.sprites import Sprites, SpriteVariant
 from vaekit.data.streams import MappedArray
 
 
@@ -28,13 +29,15 @@ def stream(n: int = 23) -> StreamData:
     return StreamData(spec, source, y=torch.arange(n), binarise=True)
 
 
-def grid(n: int = 23) -> PackedGrid:
-    points = np.arange(n) * 31_999
-    spec = Spec("sprites", (1, 64, 64), "binary", n, factors=dict(FACTORS))
-    return PackedGrid(spec, torch.from_numpy(packed_images(points)), torch.from_numpy(points))
+def grid(n: int = 23) -> GridData:
+    return GridData(Sprites(), torch.arange(n) * 31_999)
 
 
-SOURCES = pytest.mark.parametrize("make", [array, stream, grid])
+def noisy(n: int = 23) -> GridData:
+    return GridData(SpriteVariant(Sprites(), "colour"), torch.arange(n) * 31_999)
+
+
+SOURCES = pytest.mark.parametrize("make", [array, stream, grid, noisy])
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -95,6 +98,20 @@ def test_seed_and_epoch_change_the_order(make):
         for epoch in (0, 1)
     }
     assert len(set(orders.values())) == 4
+
+
+def test_what_is_drawn_beside_the_factors_changes_with_epoch_batch_and_seed_only():
+    data = noisy(20)
+    fixed = [b["x"] for b in data.batches(10, seed=0, shuffle=False)]
+    again = torch.cat([b["x"] for b in data.batches(10, seed=0, shuffle=False)])
+    assert torch.equal(again, torch.cat(fixed))
+    for change in ({"seed": 1}, {"seed": 0, "epoch": 1}):
+        other = next(data.batches(10, shuffle=False, **change))
+        assert not torch.equal(other["x"], fixed[0])
+        assert torch.equal(other["x"] > 0, fixed[0] > 0)  # the sprites stay where they are
+    same_points = GridData(data.source, torch.zeros(20, dtype=torch.long))
+    a, b = (batch["x"] for batch in same_points.batches(10, seed=0))
+    assert len(torch.cat((a, b)).flatten(1).unique(dim=0)) == 20
 
 
 def test_dynamic_pixels_change_with_epoch_batch_and_seed_only():
@@ -225,8 +242,11 @@ def test_parts_that_do_not_fit_are_refused():
         ArrayData(spec, x, binarise=True)
     with pytest.raises(ValueError, match="rows"):
         StreamData(spec, MappedArray(x.numpy(), (2,), np.dtype(np.float32)), y=torch.zeros(3))
-    with pytest.raises(ValueError, match="factors"):
-        PackedGrid(spec, x.byte())
+    for points in (-1, 737_280):
+        with pytest.raises(ValueError, match=r"expected 0\.\.737279"):
+            GridData(Sprites(), torch.tensor([0, points]))
+    with pytest.raises(ValueError, match="empty"):
+        GridData(Sprites(), torch.tensor([]))
 
 
 def test_grid_unpacks_the_images_and_their_factors():

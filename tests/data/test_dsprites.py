@@ -119,7 +119,9 @@ def test_load_whole_grid():
     [
         ({"size": 32}, "size"),
         ({"channels": 3}, "channels"),
-        ({"kind": "real"}, "kind"),
+        ({"kind": "count"}, "expected binary or unit or real"),
+        ({"binarise": "dynamic"}, "taken as it is"),
+        ({"spacing": 4}, "no `spacing`"),
         ({"context": "labels"}, "factors, no labels"),
         ({"context": "quadrant1"}, "give `limit`"),
     ],

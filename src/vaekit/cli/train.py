@@ -29,7 +29,7 @@ _SETTINGS = (
 )  # fmt: skip
 _DATA = (
     "size", "channels", "binarise", "context", "limit", "labels", "labelled", "labelled_seed", "kind",
-    "standardise",
+    "standardise", "spacing", "placements",
 )  # fmt: skip
 
 

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from vaekit.data.batch import Batch, Data, Splits
     from vaekit.data.catalogue import names
     from vaekit.data.dsprites import dsprites_images
+    from vaekit.data.factors import FactorData, Grid
     from vaekit.data.fields import flow_fields
-    from vaekit.data.grids import PackedGrid
+    from vaekit.data.grids import GridData, grid_splits
+    from vaekit.data.ground import ground_truth, ground_truth_of
     from vaekit.data.identity import fingerprint
     from vaekit.data.loading import load, load_like
     from vaekit.data.restore import assemble, original_units
@@ -22,8 +24,10 @@ _HOMES = {
     "ArrayData": "arrays",
     "Batch": "batch",
     "Data": "batch",
+    "FactorData": "factors",
+    "Grid": "factors",
+    "GridData": "grids",
     "Kind": "spec",
-    "PackedGrid": "grids",
     "Spec": "spec",
     "Splits": "batch",
     "StreamData": "streams",
@@ -32,6 +36,9 @@ _HOMES = {
     "dsprites_images": "dsprites",
     "fingerprint": "identity",
     "flow_fields": "fields",
+    "grid_splits": "grids",
+    "ground_truth": "ground",
+    "ground_truth_of": "ground",
     "load": "loading",
     "load_like": "loading",
     "names": "catalogue",
@@ -41,8 +48,10 @@ __all__ = [
     "ArrayData",
     "Batch",
     "Data",
+    "FactorData",
+    "Grid",
+    "GridData",
     "Kind",
-    "PackedGrid",
     "Spec",
     "Splits",
     "StreamData",
@@ -50,6 +59,9 @@ __all__ = [
     "dsprites_images",
     "fingerprint",
     "flow_fields",
+    "grid_splits",
+    "ground_truth",
+    "ground_truth_of",
     "load",
     "load_like",
     "names",

@@ -21,12 +21,38 @@ class Remote:
 
 
 @dataclass(frozen=True)
+class Brought:
+    """Published files that users bring themselves: large, or without a home that can be relied on.
+
+    Args:
+        folders: names that their folder may have below $VAEKIT_DATA or the cache; the first is ours.
+        file: name of the one file, or "" where the whole folder is read.
+        home: where its authors publish it.
+    """
+
+    folders: tuple[str, ...]
+    file: str
+    home: str
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One named set: a one-line description, its folder and its files (none if generated or shipped)."""
+    """One named set.
+
+    Args:
+        description: in one line.
+        folder, files: what is fetched from a home; none if generated or shipped.
+        brought: what a user has to bring.
+        factors: whether it is ground truth: data made from known factors.
+        options: of `ground_truth`, beside a path.
+    """
 
     description: str
     folder: str = ""
     files: tuple[Remote, ...] = ()
+    brought: Brought | None = None
+    factors: bool = False
+    options: tuple[str, ...] = ()
 
 
 _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -38,6 +64,63 @@ _OMNIGLOT = "https://raw.githubusercontent.com/brendenlake/omniglot/master/pytho
 
 def _idx(home: str, hashes: dict[str, str]) -> tuple[Remote, ...]:
     return tuple(Remote(f"{name}-ubyte.gz", f"{home}{name}-ubyte.gz", (sha,)) for name, sha in hashes.items())
+
+
+def _grids() -> dict[str, Entry]:
+    sprites = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+    sprites_home = "https://github.com/google-deepmind/dsprites-dataset"
+    norb_home = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
+    cars_home = "http://www.scottreed.info/files/nips2015-analogy-data.tar.gz"
+    shapes_home = "https://storage.googleapis.com/3d-shapes/3dshapes.h5"
+    arm_home = "https://github.com/rr-learning/disentanglement_dataset"
+    scream_home = "any copy of the painting, as JPEG"
+    file, places = Brought(("dsprites",), sprites, sprites_home), ("spacing", "placements")
+    arm = {
+        kind: Brought(("mpi3d", f"mpi3d_{kind}"), f"mpi3d_{kind}.npz", arm_home)
+        for kind in ("toy", "realistic", "real")
+    }
+    described: dict[str, tuple[str, Brought | None, tuple[str, ...]]] = {
+        "dsprites": (
+            "64x64 sprites of five known factors, 737,280 binary images; drawn, or its file",
+            file, (),
+        ),
+        "color_dsprites": ("dSprites in a random colour, which is no factor", file, ()),
+        "noisy_dsprites": ("dSprites on a background of noise", file, ()),
+        "scream_dsprites": (
+            "dSprites inverting parts of a painting; needs scream.jpg",
+            Brought(("scream",), "scream.jpg", scream_home), (),
+        ),
+        "smallnorb": (
+            "64x64 grey toys of four known factors, 48,600 images; needs its files",
+            Brought(("smallnorb", "small_norb"), "", norb_home), (),
+        ),
+        "cars3d": (
+            "64x64 colour renderings of 183 cars, three known factors, 17,568 images; needs its files",
+            Brought(("cars3d", "cars"), "", cars_home), (),
+        ),
+        "shapes3d": (
+            "64x64 colour renderings of six known factors, 480,000 images; needs its file and h5py",
+            Brought(("shapes3d", "3dshapes"), "3dshapes.h5", shapes_home), (),
+        ),
+        "mpi3d_toy": (
+            "64x64 simple renderings of a robot arm, seven known factors; needs its file", arm["toy"], (),
+        ),
+        "mpi3d_realistic": ("the same arm, realistic renderings; needs its file", arm["realistic"], ()),
+        "mpi3d_real": ("the same arm, photographed; needs its file", arm["real"], ()),
+        "xysquares": (
+            "64x64, a square in each colour, 8 x 8 places each, 262,144 binary images; drawn", None, places,
+        ),
+        "xcolumns": ("64x64, a column in each colour, 8 places each, 512 binary images; drawn", None, places),
+        "xy_single_square": ("64x64, one square in 8 x 8 places, 64 binary images; drawn", None, places),
+        "xyobject": ("64x64, a square of several sizes and colours, 75,000 images; drawn", None, places[:1]),
+        "xyobject_shaded": ("the same, with the shade as a factor; drawn", None, places[:1]),
+        "mini_sprites": ("16x16 squares and discs of four known factors, 1,440 grey images; drawn", None, ()),
+        "mini_xy": ("16x16, a square in each of two channels, 4,096 binary images; drawn", None, ()),
+    }  # fmt: skip
+    return {
+        name: Entry(text, brought=brought, factors=True, options=options)
+        for name, (text, brought, options) in described.items()
+    }
 
 
 ENTRIES: dict[str, Entry] = {
@@ -93,9 +176,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
     ),
-    "dsprites": Entry(
-        "64x64 sprites drawn from five known factors, 737,280 binary images; generated, always there"
-    ),
+    **_grids(),
     "darcy": Entry(
         "pressure and velocity of a flow through porous ground, 512 + 512 fields of 33x33 (or 17, 65) from "
         "two factors; generated, always there"

@@ -57,10 +57,47 @@ def locate(name: str) -> dict[str, Path]:
     return {remote.name: _locate(name, entry.folder, remote) for remote in entry.files}
 
 
-def _locate(name: str, folder: str, remote: Remote) -> Path:
+def _roots() -> list[Path]:
+    """Where files are looked up: $VAEKIT_DATA if it is set, then the cache."""
     root = os.environ.get("VAEKIT_DATA")
+    return ([Path(root)] if root else []) + [cache_folder()]
+
+
+def find_brought(name: str) -> Path | None:
+    """The file or folder that a user has brought for a named set, or None."""
+    about = ENTRIES[name].brought
+    if about is not None:
+        for root in _roots():
+            for folder in about.folders:
+                path = root / folder / about.file
+                if path.is_file() if about.file else path.is_dir():
+                    return path
+    return None
+
+
+def brought(name: str) -> Path:
+    """The file or folder that a named set needs and a user has to bring.
+
+    Raises:
+        UserError: if it is nowhere, with the place where it is looked for and where it comes from.
+    """
+    about, path = ENTRIES[name].brought, find_brought(name)
+    if about is None:
+        raise ValueError(f"{name} needs no files")
+    if path is None:
+        what = about.file or f"a folder {about.folders[0]} with its published files"
+        root = os.environ.get("VAEKIT_DATA")
+        place = str(Path(root) / about.folders[0]) if root else "not set"
+        raise UserError(
+            f"`{name}` needs {what}, which is neither in VAEKIT_DATA ({place}) nor in "
+            f"{cache_folder() / about.folders[0]}: bring it there; it comes from {about.home}"
+        )
+    return path
+
+
+def _locate(name: str, folder: str, remote: Remote) -> Path:
     cached = cache_folder() / folder / remote.name
-    for path in ([Path(root) / folder / remote.name] if root else []) + [cached]:
+    for path in (root / folder / remote.name for root in _roots()):
         if path.is_file():
             _check(path, sha256(path), remote)
             return path

@@ -1,90 +1,89 @@
-"""Binary images kept as bits, each with its ground-truth factors."""
+"""Batches of ground truth: the points of a grid in a seeded order, each with its factors."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit.data.batch import Batch, batch_count, checked_index, epoch_order, moved
+from vaekit.data.batch import (
+    Batch,
+    Splits,
+    batch_count,
+    checked_index,
+    epoch_order,
+    moved,
+    noise_seed,
+    shuffled,
+    take_seed,
+)
+from vaekit.data.factors import FactorData
 from vaekit.data.spec import Spec
+
+SAMPLE = 10_000
+"""Grid points for each of validation and test, where the grid has at least three times as many."""
 
 
 @final
-class PackedGrid:
-    """Binary images of a factor grid at one bit a pixel, unpacked per batch on the device where they lie.
+class GridData:
+    """Any `FactorData` as batches to train on: one epoch visits every point once, in a seeded order.
+
+    What is drawn beside the factors (a colour, a background, an instance) is drawn anew at every visit, as a
+    function of seed, epoch and number of the batch. The study of Locatello et al. draws points with
+    replacement instead.
 
     Args:
-        spec: with `factors`, and a number of elements that 8 divides.
-        packed: bits of the images, (M, elements / 8) uint8; bit k of byte j is element 8 j + k.
-        points: the grid point of each row of `packed`, (M,) integers; row m is point m by default. The last
-            factor of the spec runs fastest.
+        source: where the data come from.
+        points: which points of its grid, (M,) integers, in which order; all of them by default.
+        spec: what these data say of themselves; by default what the source says.
 
     Raises:
-        ValueError: if the parts do not fit each other.
+        ValueError: without points, or for one that is not on the grid.
     """
 
-    def __init__(self, spec: Spec, packed: Tensor, points: Tensor | None = None) -> None:
-        if spec.factors is None or spec.kind != "binary":
-            raise ValueError(
-                f"a grid needs binary data and `factors`; the spec says {spec.kind}, {spec.factors}"
-            )
-        if packed.dtype != torch.uint8 or packed.ndim != 2 or 8 * packed.shape[1] != spec.dimensions:
-            raise ValueError(
-                f"`packed` is {tuple(packed.shape)} of {packed.dtype}; expected (N, D / 8) of uint8 for D = "
-                f"{spec.dimensions}"
-            )
-        if points is not None and len(points) != len(packed):
-            raise ValueError(
-                f"`points` has {len(points)} rows, `packed` {len(packed)}: expected equal numbers"
-            )
-        if len(packed) == 0:
-            raise ValueError("the grid is empty; expected one datum or more")
-        self.spec, self.packed, self.points = spec, packed, points
-        sizes = list(spec.factors.values())
-        strides = [math.prod(sizes[k + 1 :]) for k in range(len(sizes))]
-        self._steps = torch.tensor([sizes, strides], device=packed.device)
+    def __init__(self, source: FactorData, points: Tensor | None = None, spec: Spec | None = None) -> None:
+        if points is not None:
+            if len(points) == 0:
+                raise ValueError("`points` is empty; expected one point of the grid or more")
+            if not (int(points.min()) >= 0 and int(points.max()) < len(source.grid)):
+                raise ValueError(
+                    f"`points` holds {int(points.min())}..{int(points.max())}; expected 0.."
+                    f"{len(source.grid) - 1}, the points of the grid"
+                )
+            points = points.long().to(source.device)
+        self.source, self.points, self.spec = source, points, spec or source.spec
 
     def __len__(self) -> int:
-        return len(self.packed)
+        return len(self.source.grid) if self.points is None else len(self.points)
 
     def __repr__(self) -> str:
-        return f"PackedGrid({self.spec.name!r}, {len(self)} x {self.spec.shape}, binary, {self.device})"
+        what = f"{len(self)} x {self.spec.shape}, {self.spec.kind}"
+        return f"GridData({self.spec.name!r}, {what}, {self.device})"
 
     @property
     def device(self) -> torch.device:
-        """Where the bits lie."""
-        return self.packed.device
+        """Where the source's data lie."""
+        return self.source.device
 
-    def to(self, device: torch.device | str) -> PackedGrid:
+    def to(self, device: torch.device | str) -> GridData:
         """The same data on another device."""
-        points = None if self.points is None else self.points.to(device)
-        return PackedGrid(self.spec, self.packed.to(device), points)
+        return GridData(self.source.to(device), self.points, self.spec)
 
-    def subset(self, index: Tensor | Sequence[int]) -> PackedGrid:
+    def subset(self, index: Tensor | Sequence[int]) -> GridData:
         """The data of the given numbers, in this order."""
-        numbers = checked_index(index, len(self)).to(self.device)
-        points = numbers if self.points is None else self.points.index_select(0, numbers)
-        return PackedGrid(self.spec, self.packed.index_select(0, numbers), points)
+        return GridData(self.source, self._points(checked_index(index, len(self))), self.spec)
 
-    def _stored(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Bits and grid points of the given numbers."""
-        points = numbers if self.points is None else self.points.index_select(0, numbers)
-        return self.packed.index_select(0, numbers), points.long()
+    def _points(self, numbers: Tensor) -> Tensor:
+        numbers = numbers.to(self.device)
+        return numbers if self.points is None else self.points.index_select(0, numbers)
 
-    def _decoded(self, bits: Tensor, points: Tensor) -> Batch:
-        if bits.device.type == "cpu":
-            x = torch.from_numpy(np.unpackbits(bits.numpy(), axis=1, bitorder="little")).float()
-        else:
-            shift = torch.arange(8, dtype=torch.uint8, device=bits.device)
-            x = (bits[:, :, None] >> shift & 1).float()
-        sizes, strides = self._steps.to(bits.device, non_blocking=True)
-        factors = points[:, None].div(strides, rounding_mode="floor").remainder(sizes)
-        return {"x": x.view(-1, *self.spec.shape), "factors": factors}
+    def _made(self, points: Tensor, device: torch.device, generator: torch.Generator | None) -> Batch:
+        stored = moved(self.source.stored(points), device)  # bits and bytes are the smaller load
+        factors = self.source.grid.factors_of(moved(points, device))
+        return {"x": self.source.decoded(stored, generator).to(device), "factors": factors}
 
     def batches(
         self,
@@ -105,13 +104,46 @@ class PackedGrid:
     ) -> Iterator[Batch]:
         order = epoch_order(len(self), seed=seed, epoch=epoch) if shuffle else torch.arange(len(self))
         order = order.to(self.device)
+        generator = torch.Generator(device) if self.source.noisy else None
         for number in numbers:
-            bits, points = self._stored(order[number * size : (number + 1) * size])
-            yield self._decoded(moved(bits, device), moved(points, device))  # bits are the smaller load
+            if generator is not None:
+                generator.manual_seed(noise_seed(seed, epoch, number))
+            yield self._made(self._points(order[number * size : (number + 1) * size]), device, generator)
 
     def take(self, index: Tensor | Sequence[int], *, seed: int = 0) -> Batch:
-        """The data of the given numbers, in this order, on the device of the data.
+        """The data of the given numbers, in this order, on the device of the source.
 
-        Nothing in these images is random: `seed` is part of the protocol and has no effect.
+        `seed` is of what is drawn beside the factors; without such noise it has no effect.
         """
-        return self._decoded(*self._stored(checked_index(index, len(self)).to(self.device)))
+        generator = None
+        if self.source.noisy:
+            generator = torch.Generator(self.device).manual_seed(take_seed(seed))
+        return self._made(self._points(checked_index(index, len(self))), self.device, generator)
+
+
+def grid_splits(source: FactorData, *, seed: int = 0, limit: int | None = None) -> Splits:
+    """Ground truth to train on: the whole grid, or `limit` random points of it.
+
+    There is no split, as is usual: validation and test are seeded samples of the same grid, and of a grid of
+    fewer than 30,000 points they are the grid itself.
+
+    Args:
+        source: of the data.
+        seed: of the samples.
+        limit: most data in each of the three.
+    """
+    count = len(source.grid)
+    order = torch.from_numpy(shuffled(count, seed))
+    whole = "training: the whole factor grid, without a split, as is usual"
+    part = whole if limit is None else f"training: {min(limit, count)} random grid points by seed {seed}"
+    if count < 3 * SAMPLE:
+        valid = test = torch.arange(count) if limit is None else order[:limit]
+        sample = "validation and test: the same"
+    else:
+        valid, test = order[-SAMPLE:][:limit], order[-2 * SAMPLE : -SAMPLE][:limit]
+        sample = f"validation and test: {len(valid)} grid points each by seed {seed}"
+    note = "; ".join(words for words in (source.spec.note, part, sample) if words)
+    size = count if limit is None else min(limit, count)
+    spec = replace(source.spec, size=size, note=note)
+    train = GridData(source, None if limit is None else order[:limit], spec)
+    return Splits(train, GridData(source, valid, spec), GridData(source, test, spec))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vaekit.data.arrays import ArrayData
 from vaekit.data.batch import Data, Splits
-from vaekit.data.grids import PackedGrid
+from vaekit.data.grids import GridData
 from vaekit.data.pictures import Pictures
 from vaekit.data.streams import MappedArray, Source, StreamData, Thresholded
 
@@ -33,7 +33,7 @@ def fingerprint(data: Data | Splits) -> str:
             digest.add(bytes.fromhex(found.removeprefix("sampled:")))
             digest.sampled |= found.startswith("sampled:")
         return digest.text()
-    if not isinstance(data, ArrayData | PackedGrid | StreamData):
+    if not isinstance(data, ArrayData | GridData | StreamData):
         raise TypeError(
             f"cannot take the fingerprint of {type(data).__name__}; expected data of vaekit or `Splits`"
         )
@@ -45,8 +45,8 @@ def fingerprint(data: Data | Splits) -> str:
         if data.theta is not None:  # said where it is, so that the numbers of other sets stay as they were
             digest.arrays(data.theta)
         digest.add(f"{data.binarise} {data.visible}".encode())
-    elif isinstance(data, PackedGrid):
-        digest.arrays(data.packed, data.points)
+    elif isinstance(data, GridData):
+        digest.arrays(*data.source.parts(data.points))
     else:
         digest.arrays(torch.from_numpy(data.index), data.y, data.c, data.factors)
         digest.source(data.source)

@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 from vaekit.data.batch import Data, Splits, shuffled
 from vaekit.data.catalogue import ENTRIES
 from vaekit.data.fields import LAWS, fields_like, load_fields
+from vaekit.data.ground import load_ground_truth, named_by
 from vaekit.data.labels import keep_labels, known_labels
 from vaekit.data.named import read_named
 from vaekit.data.prepare import Rows, Treatment, classes_of, nature_of, quadrant_order, treat
 from vaekit.data.raw import Binarise, Original, Raw, check_size, integer_labels, read
 from vaekit.data.spec import Kind, Spec
-from vaekit.data.sprites import load_dsprites
 from vaekit.errors import UserError
 
 Context = Literal["none", "labels", "quadrant1", "quadrant2", "quadrant3"]
@@ -40,13 +40,16 @@ def load(
     labelled_seed: int = 0,
     kind: Kind | None = None,
     standardise: bool = True,
+    spacing: int | None = None,
+    placements: int | None = None,
     memory: int = MEMORY,
 ) -> Splits:
     """Training, validation and test data of a named set, a file, a folder of pictures, or an array.
 
     Official test sets are kept, and validation data are a seeded part of the training set. Without an
     official split, a seeded tenth each is for validation and test. Nothing is rescaled without being said in
-    `spec.note`. dSprites trains on its whole grid, as is usual; validation and test are seeded samples of it.
+    `spec.note`. Ground truth (dSprites, XYSquares, ...) trains on its whole grid of factors, as is usual;
+    validation and test are seeded samples of it.
 
     Args:
         source: a name of `vaekit list data` (write ./mnist for a folder of such a name); a path to .npy, .npz
@@ -60,15 +63,20 @@ def load(
         context: what the condition `c` is: nothing (or the `c` of the source), the label as one-hot vector,
             or the visible quadrants of the picture, with `x` the pixels that are to be predicted.
         seed: of the split.
-        limit: keep only the first so many data of each split, for quick tries (of dSprites a random sample).
+        limit: keep only the first so many data of each split, for quick tries (of ground truth a random
+            sample).
         labels: name of the label column of a table, or the labels (N,) themselves; -1 stands for a label that
             is unknown.
         labelled: number of training data that keep their label, equally many of every class, or their
             parameters theta; those of all others are hidden. Validation and test data keep theirs.
         labelled_seed: of that choice.
-        kind: what the values are; inferred by default. Values that contradict it are refused.
+        kind: what the values are; inferred by default. Values that contradict it are refused. Binary ground
+            truth may be taken as unit or real, and unit as real.
         standardise: subtract from each column of a real table (each channel of darcy) its training mean and
             divide by its standard deviation; the constants are kept in the spec.
+        spacing: pixels between neighbouring places of a square in xysquares and its relatives; squares closer
+            than their size overlap.
+        placements: places of a square along each axis.
         memory: bytes above which a file or folder is streamed from disk.
 
     Raises:
@@ -82,10 +90,17 @@ def load(
     if labelled is None and labelled_seed:
         raise UserError(f"`labelled_seed` is {labelled_seed}, but no labels are hidden: give `labelled` too")
     name = _known(source)
-    if name == "dsprites":
-        if labelled is not None:
-            raise UserError("dsprites has factors, no labels; expected no `labelled`")
-        return load_dsprites(size, channels, context, seed, limit, kind, labels)
+    if name is not None and ENTRIES[name].factors:
+        if labels is not None or labelled is not None or context == "labels":
+            raise UserError(
+                f"{name} has factors, no labels; expected no `labels`, no `labelled` and another `context`"
+            )
+        return load_ground_truth(
+            name, _path(source), spacing=spacing, placements=placements, size=size, channels=channels,
+            binarise=binarise, context=context, seed=seed, limit=limit, kind=kind,
+        )  # fmt: skip
+    if spacing is not None or placements is not None:
+        raise UserError("`spacing` and `placements` are for xysquares and its relatives: leave them out")
     if name in LAWS:
         return load_fields(
             name, size, channels, context, seed, limit, kind, labels, binarise, labelled, labelled_seed,
@@ -139,8 +154,11 @@ def load_like(
     name = _known(source)
     picture = spec.picture or spec.shape
     task: Context = "none" if spec.quadrants is None else _QUADRANTS[spec.quadrants]
-    if name == "dsprites":
-        found = load_dsprites(None, None, task, 0, limit, None, labels).train
+    if name is not None and ENTRIES[name].factors:
+        if labels is not None:
+            raise UserError(f"{name} has factors, no labels; expected no `labels`")
+        kind = None if spec.kind == "binary" else spec.kind
+        found = load_ground_truth(name, _path(source), context=task, limit=limit, kind=kind).train
         _same_shape(found.spec, spec)
         return found
     if name in LAWS:
@@ -189,16 +207,20 @@ def _check_options(binarise: str, context: str, kind: str | None, limit: int | N
 
 
 def _known(source: Original) -> str | None:
-    """The catalogued name that `source` is, or None if it is something to be read.
+    """The catalogued name that `source` is, or whose published file it is; None for something else.
 
     Raises:
         UserError: for a string that is neither a name nor an existing path, with the nearest name.
     """
+    if isinstance(source, Path):
+        return named_by(source) if source.expanduser().is_file() else None
     if not isinstance(source, str):
         return None
     name = source.lower().replace("-", "_")
     if name in ENTRIES:
         return name
+    if (published := named_by(Path(source))) is not None and Path(source).expanduser().is_file():
+        return published
     if not Path(source).expanduser().exists():
         near = difflib.get_close_matches(name, ENTRIES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -206,6 +228,12 @@ def _known(source: Original) -> str | None:
             f"no data {source!r}: {hint}expected one of {', '.join(ENTRIES)}, or the path of a file or folder"
         )
     return None
+
+
+def _path(source: Original) -> Path | None:
+    """The published file that `source` is, or None if it is the name of a set."""
+    found = Path(source).expanduser() if isinstance(source, str | Path) else None
+    return found if found is not None and named_by(found) is not None else None
 
 
 def _read(

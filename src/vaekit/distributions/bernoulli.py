@@ -11,7 +11,11 @@ from vaekit.distributions.lean import Lean, SampleShape, sum_event
 
 def logit_log_prob(value: Tensor, logits: Tensor, event_dims: int) -> Tensor:
     """sum_d [x_d l_d - softplus(l_d)]: (*sample, *batch), nats."""
-    if value.shape == logits.shape:
+    cached = not torch.is_grad_enabled() and logits.device.type == "cpu" and logits.dtype in _PRODUCT_TYPES
+    if value.shape == logits.shape or not cached:
+        # Of a product and a softplus, summed apart, torch's compiler would get gradients with strides that
+        # no linear layer takes.
+        value, logits = torch.broadcast_tensors(value, logits)
         loss = functional.binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -sum_event(loss, event_dims)
     # one datum against many draws
@@ -20,11 +24,9 @@ def logit_log_prob(value: Tensor, logits: Tensor, event_dims: int) -> Tensor:
         linear = flat_logits @ flat_value.flatten()
     else:
         linear = (flat_logits * flat_value).sum(-1)  # einsum would copy the logits into another order first
-    if not torch.is_grad_enabled() and logits.device.type == "cpu" and logits.dtype in _PRODUCT_TYPES:
-        rows = flat_logits.reshape(-1, flat_logits.shape[-1])
-        pieces = rows.split(max(1, _CACHED // rows.shape[-1]))
-        return linear - torch.cat([_softplus_sum(piece) for piece in pieces]).view(flat_logits.shape[:-1])
-    return linear - functional.softplus(flat_logits).sum(-1)
+    rows = flat_logits.reshape(-1, flat_logits.shape[-1])
+    pieces = rows.split(max(1, _CACHED // rows.shape[-1]))
+    return linear - torch.cat([_softplus_sum(piece) for piece in pieces]).view(flat_logits.shape[:-1])
 
 
 _PRODUCT_TYPES = (torch.float32, torch.float64)

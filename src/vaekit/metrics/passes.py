@@ -14,6 +14,7 @@ import torch
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
 from vaekit.models import Model, without_withheld
+from vaekit.plain import plain
 from vaekit.randomness import quiet
 from vaekit.trace import Batch, Trace
 
@@ -160,14 +161,3 @@ class Result:
         """Plain JSON values; None for numbers that are not finite."""
         record: dict[str, Any] = plain(asdict(self))
         return record
-
-
-def plain(value: Any) -> Any:
-    """The same value as JSON can hold it: None for NaN and infinities, at any depth."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [plain(inner) for inner in value]
-    return value

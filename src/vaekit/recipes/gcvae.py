@@ -6,7 +6,7 @@ alpha_t, beta_t in [0, 1], alpha_t + beta_t <= 0.99, gamma_t >= 1, each by a con
 A weight may be given a number instead: (alpha, beta, gamma) = (-1, 1, 0) is the VAE, (-b, b, 0) the
 beta-VAE, (0, controlled, 0) a ControlVAE up to the scale of its loss, (0, 0, g) an InfoVAE without a rate.
 The authors' FactorVAE, (-1, 1, -1) with D = 0, is the VAE. Set points are in nats per datum, summed over
-elements, and D in its own units; theirs are in means over the rows of a picture (1/28 of it on MNIST).
+elements, and D's in its own units. Theirs of the reconstruction is a mean over rows: 1/28 of it on MNIST.
 
 Differences from the paper: where alpha + beta is above 0.99 both are scaled down together; the authors' may
 leave reconstruction a weight below zero. Alpha grows where the reconstruction is better than its set point;

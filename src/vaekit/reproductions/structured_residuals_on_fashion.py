@@ -44,11 +44,23 @@ def fashion() -> Splits:
 
 
 class Residuals(NamedTuple):
-    """Correlation of neighbours: what is left of the data, the same whitened, and what the model draws."""
+    """Correlation of neighbours: what is left of the data, the same whitened, and what the model draws.
+
+    Pooled over pictures and, in `data_each` and `drawn_each`, the median over pictures. `power` is that of
+    the one draw in a hundred that is largest, over the median draw: 3.3 among the residuals of the data.
+    """
 
     data: float
     whitened: float
     drawn: float
+    data_each: float
+    drawn_each: float
+    power: float
+
+
+def median_of_pictures(residuals: Tensor) -> float:
+    """The correlation of neighbours within a picture, median over pictures."""
+    return float(torch.tensor([neighbour_correlation(one[None]) for one in residuals]).median())
 
 
 @torch.no_grad()
@@ -57,10 +69,17 @@ def residuals(model: Model, data: Data) -> Residuals:
     with quiet(model, "cpu", EVALUATION_SEED):
         batch = next(iter(data.batches(SCORED, seed=EVALUATION_SEED, shuffle=False)))
         p = model.decode(model.encode(batch))
-        parts: list[Tensor] = [batch["x"] - p.mean, p.sample() - p.mean]
-        if isinstance(p, SparsePrecisionNormal):
-            parts.insert(1, p.whiten(batch["x"]))
-        return Residuals(*map(neighbour_correlation, parts))
+        left, drawn = batch["x"] - p.mean, p.sample() - p.mean
+        assert isinstance(p, SparsePrecisionNormal)  # the likelihood of `structured_vae`
+        power = drawn.square().flatten(1).mean(1)
+        return Residuals(
+            neighbour_correlation(left),
+            neighbour_correlation(p.whiten(batch["x"])),
+            neighbour_correlation(drawn),
+            median_of_pictures(left),
+            median_of_pictures(drawn),
+            float(power.quantile(0.99) / power.median()),
+        )
 
 
 def run(full: bool, say: Say) -> Outcome:
@@ -97,6 +116,15 @@ def run(full: bool, say: Say) -> Outcome:
                 f"neighbours: the same whitened, {name}", [r.whitened for r in found[size]], "0 if right"
             ),
             over_seeds(f"neighbours: residuals drawn, {name}", [r.drawn for r in found[size]]),
+            over_seeds(
+                f"neighbours in one picture, median: data, {name}", [r.data_each for r in found[size]]
+            ),
+            over_seeds(
+                f"neighbours in one picture, median: drawn, {name}", [r.drawn_each for r in found[size]]
+            ),
+            over_seeds(
+                f"power of the draws, 99th percentile over median, {name}", [r.power for r in found[size]]
+            ),
         ]
     figures.append(over_seeds("gain in the ELBO, nats", gains))
     checks = [
@@ -112,7 +140,13 @@ def run(full: bool, say: Say) -> Outcome:
             all(abs(b.whitened) < 0.5 * abs(a.whitened) for a, b in zip(*found.values(), strict=True)),
         ),
         Check(
-            "drawn residuals correlate within 0.15 of those of the data; a diagonal's below 0.05",
+            "in the median picture drawn residuals correlate within 0.15 of those of the data; a diagonal's "
+            "below 0.05",
+            all(abs(r.drawn_each - r.data_each) <= 0.15 for r in found[5])
+            and all(abs(r.drawn_each) < 0.05 for r in found[1]),
+        ),
+        Check(
+            "so they do pooled over all pictures",
             all(abs(r.drawn - r.data) <= 0.15 for r in found[5])
             and all(abs(r.drawn) < 0.05 for r in found[1]),
         ),
@@ -126,7 +160,10 @@ def run(full: bool, say: Say) -> Outcome:
         "Encoder and mean start from the same weights in both variants and are trained alike, on other draws "
         "of z, so that their means differ a little. The noise u, drawn once, makes a density "
         "less 784 ln 256 nats a bound of the probability of the grey levels. ln l_jj is held below 5: a "
-        "standard deviation of at least 1.7 grey levels.",
+        "standard deviation of at least 1.7 grey levels. The pooled correlation was the first measure, and "
+        "gave 0.05: in one picture of a hundred the draws grow along the order of the pixels, in corners "
+        "where the data never vary and say nothing of what one pixel does to the next. These few carry most "
+        "of the pooled power.",
     )  # fmt: skip
 
 

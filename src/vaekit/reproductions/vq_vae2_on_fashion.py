@@ -16,7 +16,7 @@ from vaekit.reproductions.outcome import Check, Figure, Outcome, Reproduction, S
 from vaekit.reproductions.training import fit
 from vaekit.stages import Composed, Stages, code_bound, encoded_splits, reject
 
-DRAWS, CODES = 2000, 128
+DRAWS, CODES = 1000, 128
 
 
 def distance(
@@ -37,7 +37,7 @@ def distance(
 def run(full: bool, say: Say) -> Outcome:
     """VQ-VAE-2, its two priors, and a VAE with the same likelihood."""
     seed = 0
-    steps, prior_steps, width, blocks = (30_000, 30_000, 128, 10) if full else (2000, 2000, 32, 5)
+    steps, prior_steps, width, blocks = (30_000, 30_000, 128, 10) if full else (1500, 1000, 32, 4)
     splits = load("fashion_mnist")
     network = classifier(splits, say, seed=seed)
     settings: dict[str, Any] = {"seed": seed, "batch_size": 100, "say": say, "learning_rate": 1e-3}

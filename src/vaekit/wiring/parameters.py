@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 from vaekit.checks import number
 from vaekit.data.spec import Spec
@@ -73,7 +74,7 @@ def known_parameters(
 
 def _dimensions(model: Model) -> int | None:
     """Of the first latent, where its posterior says."""
-    posteriors = getattr(model, "posteriors", ())
+    posteriors: Any = getattr(model, "posteriors", ())
     event = getattr(posteriors[0], "event", None) if len(posteriors) else None
     return event[0] if event else None
 

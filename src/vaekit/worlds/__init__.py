@@ -6,6 +6,7 @@ from vaekit.worlds.discrete import Discrete
 from vaekit.worlds.ellipses16 import ellipses16
 from vaekit.worlds.linear_gaussian import LinearGaussian
 from vaekit.worlds.mini_sprites import mini_sprites
+from vaekit.worlds.mini_xy import mini_xy
 from vaekit.worlds.ppca import fixed_variance_optimum, mean_log_likelihood, ppca_closed_form, ppca_em
 from vaekit.worlds.sprites16 import sprites16
 
@@ -18,6 +19,7 @@ __all__ = [
     "fixed_variance_optimum",
     "mean_log_likelihood",
     "mini_sprites",
+    "mini_xy",
     "ppca_closed_form",
     "ppca_em",
     "sprites16",
