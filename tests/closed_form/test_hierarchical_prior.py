@@ -13,6 +13,7 @@ from vaekit import conditionals as c
 from vaekit.controllers import Growth
 from vaekit.distributions import CholeskyNormal, DiagonalNormal
 from vaekit.models import Chain
+from vaekit.networks import MLP
 from vaekit.terms import Distortion, Rate
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -133,8 +134,30 @@ def test_each_part_reaches_its_own_networks():
     assert reached(Rate()(trace)) == {"posterior", "r", "g"}
 
 
+@pytest.mark.parametrize(("scales", "same"), [((0.6, 0.6), True), ((0.6, 0.3), False)])
+def test_a_hierarchy_with_equal_scales_turns_with_the_latents(scales, same):
+    """z -> Q z and g -> Q g: p(z|xi) is as before, unless the scales have axes; r follows by h(Q^T z)."""
+    turn = rotation(0.7)
+    log_std = torch.tensor(scales).log()
+    z, xi = torch.randn(9, 2), torch.randn(9, 2)
+    g = MLP([(2,)], (2,), (16, 16))
+    before = DiagonalNormal(g(xi), log_std).log_prob(z)
+    after = DiagonalNormal(g(xi) @ turn.T, log_std).log_prob(z @ turn.T)
+    assert torch.allclose(before, after, rtol=1e-10, atol=1e-10) == same
+    last = MLP([(2,)], (2,), (16, 16))
+    last.load_state_dict(g.state_dict())
+    with torch.no_grad():  # the turned g is a network of the same form
+        last.output_layer.weight.copy_(turn @ g.output_layer.weight)
+        last.output_layer.bias.copy_(turn @ g.output_layer.bias)
+    torch.testing.assert_close(last(xi), g(xi) @ turn.T, **EXACT)
+
+
+def rotation(angle):
+    return torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
 def rotated(q, angle):
-    turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    turn = rotation(angle)
     factor = torch.linalg.cholesky(turn @ torch.diag_embed(q.variance) @ turn.T)
     return CholeskyNormal(q.mean @ turn.T, factor)
 
