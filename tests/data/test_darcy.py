@@ -207,7 +207,7 @@ def test_named_set_is_standardised_deterministic_and_says_so(fields17):
     torch.testing.assert_close(batch["x"].mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(batch["x"].std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
     raw = flow_fields(17, standardise=False, limit=4).train.take(range(4))["x"]
-    torch.testing.assert_close(original_units(spec, batch["x"][:4]), raw, atol=1e-6, rtol=0)
+    torch.testing.assert_close(original_units(spec, batch["x"][:4]), raw, atol=5e-5, rtol=0)
     assert "equal eigenvalues" in spec.note
     few, again, other = (load("darcy", size=17, limit=9, seed=seed) for seed in (0, 0, 1))
     assert fingerprint(few) == fingerprint(again)
@@ -219,8 +219,9 @@ def test_fields_follow_from_their_factors():
     splits = flow_fields(17, law="bimodal", limit=3, standardise=False)
     batch = splits.test.take([0, 1, 2])
     torch.testing.assert_close(
-        batch["x"], darcy.fields(batch["theta"].double(), 17).float(), atol=1e-5, rtol=1e-4
+        batch["x"], darcy.fields(batch["theta"].double(), 17).float(), atol=4e-5, rtol=0
     )
+    assert torch.equal(batch["x"] * 2**14, (batch["x"] * 2**14).round())
 
 
 def test_labelled_data_are_few_seeded_and_spread_over_the_batches(fields17):
@@ -243,7 +244,7 @@ def test_other_data_of_this_kind_are_treated_as_the_training_set_was(fields17):
     other = load_like("darcy_bimodal", spec, limit=5)
     raw = flow_fields(17, law="bimodal", limit=5, standardise=False).test.take(range(5))
     batch = other.take(range(5))
-    torch.testing.assert_close(original_units(spec, batch["x"]), raw["x"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(original_units(spec, batch["x"]), raw["x"], atol=5e-5, rtol=0)
     torch.testing.assert_close(batch["theta"], raw["theta"])  # the moments of the law of training: 0 and 1
     with pytest.raises(UserError, match="expected \\(7,\\)"):
         load_like("darcy", Spec("table", (7,), "real", 9))

@@ -21,6 +21,8 @@ LAWS: dict[str, Law] = {"darcy": "normal", "darcy_bimodal": "bimodal", "darcy_sh
 """Name of a set -> law of its factors."""
 SIZE, MODES = 33, 2
 TRAIN, VALID, TEST = 512, 128, 512
+STEP = 2.0**-14
+"""What is kept of a field is a multiple of this, so that machines whose sums are rounded otherwise agree."""
 
 
 def flow_fields(
@@ -35,6 +37,8 @@ def flow_fields(
     standardise: bool = True,
 ) -> Splits:
     """512 training, 128 validation and 512 test fields: `x` (3, n, n) of p, u1, u2, and `theta` (modes,).
+
+    Values are rounded to multiples of 2^-14, far below what separates neighbouring fields.
 
     Args:
         size: n, nodes along a side: 17, 33 or 65 (the paper's).
@@ -61,7 +65,7 @@ def flow_fields(
     x = darcy.fields(torch.cat(parts), darcy.checked_size(size)).split(counts)
     notes = [
         f"p, u1, u2 of a Darcy flow on {size} x {size} nodes, {modes} factors of log K, theta {law}, by seed "
-        f"{seed}"
+        f"{seed}; rounded to multiples of 2^-14"
     ]
     if darcy.cuts_pair(size, modes):
         notes.append(
@@ -70,7 +74,7 @@ def flow_fields(
     offset = scale = None
     if standardise:
         deviation, mean = torch.std_mean(x[0], (0, 2, 3), correction=0)
-        offset, scale = tuple(mean.tolist()), tuple(deviation.tolist())
+        offset, scale = (tuple(round(v, 6) + 0.0 for v in row.tolist()) for row in (mean, deviation))
         notes.append("standardised: channels by training mean and deviation, theta by the moments of its law")
     if labelled is not None:
         notes.append(f"theta of {labelled} training data known, by seed {labelled_seed}")
@@ -102,7 +106,7 @@ def _data(spec: Spec, x: Tensor, theta: Tensor, law: Law) -> ArrayData:
         x = (x - x.new_tensor(spec.offset).view(-1, 1, 1)) / x.new_tensor(spec.scale).view(-1, 1, 1)
         mean, deviation = darcy.MOMENTS[law]
         theta = (theta - mean) / deviation
-    return ArrayData(spec, x.float(), theta=theta.float())
+    return ArrayData(spec, (x / STEP).round().mul(STEP).float(), theta=theta.float())
 
 
 def load_fields(
