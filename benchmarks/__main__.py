@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import imports, minimal, pythae_games, step, trainer, versus_pythae
+from benchmarks import data, imports, minimal, pythae_games, step, trainer, versus_pythae
 from benchmarks.timing import CLOCKS, Row, keep_memory, quartiles
 
-SECTIONS = ("step", "trainer", "pythae", "pythae-games", "nll", "import")
+SECTIONS = ("step", "trainer", "data", "pythae", "pythae-games", "nll", "import")
 
 
 def likelihood(threads: int) -> Iterator[Row]:
@@ -115,6 +115,7 @@ def main() -> None:
     made: dict[str, Callable[[], Iterator[Row]]] = {
         "step": partial(step.run, asked.seconds, clock, asked.recipes, asked.settings),
         "trainer": partial(trainer.run, asked.seconds, clock),
+        "data": partial(data.run, min(asked.seconds, 4.0), clock),
         "pythae": partial(versus_pythae.run, asked.rounds, threads, asked.pythae_python, asked.cache),
         "pythae-games": partial(
             pythae_games.run, asked.rounds, threads, asked.pythae_python, asked.cache, asked.games

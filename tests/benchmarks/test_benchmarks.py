@@ -98,3 +98,14 @@ def test_gradients_of_games_are_those_by_hand(step, tmp_path, monkeypatch):
             for network, way in found.items():
                 assert way["cosine"] == pytest.approx(1, abs=1e-9), (name, network)
                 assert way["length"] == pytest.approx(1, abs=1e-7), (name, network)
+
+
+def test_rows_of_data(step):
+    data = import_module("benchmarks.data")
+    from vaekit.worlds import mini_xy
+
+    row = data.batches("mini_xy", mini_xy(), 64, 0.01, data.time.perf_counter, least=1e-9)
+    assert row.rounds == 8
+    assert row.met
+    assert row.fastest >= row.high >= row.ratio >= row.low > 0
+    assert row.seconds["batch"] == pytest.approx(64 / (row.fastest * data.RATE))

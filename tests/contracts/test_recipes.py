@@ -23,6 +23,7 @@ SPECS = [
     Spec("bits with a condition", (7,), "binary", 40, **CONDITION),
     Spec("levels with a condition", (7,), "unit", 40, levels=5, **CONDITION),
     Spec("levels with some labels", (7,), "unit", 40, levels=5, classes=3, labelled=9),
+    Spec("pairs of levels", (7,), "unit", 40, levels=5, factors={"a": 5, "b": 8}, pairs="uniform"),
 ]
 
 PICTURES = [
@@ -76,8 +77,8 @@ def test_recipe_keeps_the_contract(name):
     missing = set(list(inspect.signature(recipe).parameters)[1:])
     taken = []
     for spec in SPECS:
-        if spec.labelled is not None and taken:
-            continue  # the recipe has no use for labels
+        if (spec.labelled is not None or spec.pairs is not None) and taken:
+            continue  # the recipe has no use for labels, or partners
         try:
             recipe(spec, **small(recipe))
         except UnsupportedError:

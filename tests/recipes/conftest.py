@@ -20,6 +20,7 @@ from vaekit.trace import Batch, Trace
 SHAPE, CONTEXT, ROWS = (1, 4, 4), (3,), 12
 
 SMALL: dict[str, dict[str, Any]] = {
+    "ada_gvae": {"latents": 3, "hidden": (8,)},
     "adversarial_autoencoder": {"latents": 3, "hidden": (8,), "critic": (6,)},
     "annealed_vae": {"ramp": 10, "capacity": 4.0, "latents": 3, "hidden": (8,)},
     "beta_tcvae": {"latents": 3, "hidden": (8,)},
@@ -46,6 +47,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "m2": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "nash_ae": {"latents": 3, "hidden": (8,), "regressors": (6,)},
+    "overlap_vae": {"latents": 3, "hidden": (8,)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
@@ -61,6 +63,7 @@ SMALL: dict[str, dict[str, Any]] = {
 """Arguments that keep a system small; a new recipe needs an entry."""
 
 FITTING: dict[str, dict[str, Any]] = {
+    "ada_gvae": {"factors": {"a": 4, "b": 5}, "pairs": 1},
     "cvae": {"context": True},
     "cvae_gan": {"kind": "unit", "context": True, "classes": 3},
     "flow_density": {"kind": "real"},
@@ -140,6 +143,9 @@ def batch_of() -> Callable[..., Batch]:
             batch["y"] = torch.randint(spec.classes, (rows,), generator=generator)
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
+        if spec.pairs is not None:
+            other = torch.rand(rows, *spec.shape, generator=generator, dtype=torch.float64)
+            batch["partner"] = (other > 0.6).to(other.dtype) if spec.kind == "binary" else other
         if spec.theta is not None:
             theta = torch.randn(rows, len(spec.theta), generator=generator, dtype=torch.float64)
             batch["theta"] = theta.masked_fill(torch.arange(rows)[:, None] % 2 == 1, torch.nan)

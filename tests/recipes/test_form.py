@@ -15,6 +15,10 @@ import torch
 from vaekit import recipes
 
 OTHER = {
+    "ada_gvae": {
+        "beta": 3.0, "averaging": "ml_vae", "latents": 4, "likelihood": "gaussian", "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2,
+    },
     "adversarial_autoencoder": {
         "latents": 4, "encoder": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
@@ -118,6 +122,10 @@ OTHER = {
     "nash_ae": {
         "lambda_covariance": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
+    },
+    "overlap_vae": {
+        "beta": 0.5, "radius": 2, "alpha": 3.0, "latents": 4, "mean": (0.3,), "std": (0.5,),
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "piwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",

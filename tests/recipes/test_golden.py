@@ -40,6 +40,8 @@ def losses(name, arguments, fitting):
         if spec.theta:
             waves = torch.stack([(rows * (k + 1.0)).sin() for k in range(len(spec.theta))], 1)
             given |= {"theta": waves.masked_fill(rows[:, None] % 2 == 1, torch.nan)}
+        if spec.pairs is not None:
+            given["partner"] = x[rows.flip(0)]
         said = system.procedure.step([{"x": x[rows], **given}])
         found.append([said[key].item() for key in said if key.endswith("loss")])
     return found

@@ -13,6 +13,7 @@ from vaekit.errors import UnsupportedError
 from vaekit.terms import Distortion, Rate, SquaredError
 
 LARGER = {
+    "ada_gvae": {"latents": 4, "hidden": (64,), "learning_rate": 2e-3},
     "adversarial_autoencoder": {"latents": 4, "hidden": (64,), "critic": (32,)},
     "annealed_vae": {
         "latents": 4, "hidden": (64,), "ramp": 150, "capacity": 3.0, "gamma": 20.0, "learning_rate": 2e-3,
@@ -52,6 +53,7 @@ LARGER = {
     "vq_vae2": {"codes": 16, "dims": 8, "hidden": (16, 32), "learning_rate": 3e-3},
 }  # fmt: skip
 COSTS = {
+    "overlap_vae": SquaredError(),
     "wae_mmd": SquaredError(),
 }
 """What is measured of a recipe whose model has no bound: its price for a reconstruction."""
@@ -90,7 +92,11 @@ def test_two_hundred_steps_raise_the_bound(name, fits):
     x, c = structured(kind)
     context = (6,) if fits.get(name, {}).get("context") else None
     labels = {"classes": 6, "labelled": 80} if "classes" in fits.get(name, {}) else {}
-    spec = Spec("toy", (1, 6, 6), kind, 800, context=context, **labels)
+    pairs = {key: value for key, value in fits.get(name, {}).items() if key in ("factors", "pairs")}
+    spec = Spec("toy", (1, 6, 6), kind, 800, context=context, **labels, **pairs)
+    alike = torch.empty(800, dtype=torch.long)  # of each datum, another one of the same prototype
+    order = c[:800].argmax(1).argsort()
+    alike[order] = order.roll(1)
     torch.manual_seed(0)
     small = {"latents": 4, "hidden": (64,)}
     if name in ("iwae", "ciwae"):
@@ -103,6 +109,8 @@ def test_two_hundred_steps_raise_the_bound(name, fits):
     for step in range(200):
         rows = torch.arange(step * 50, step * 50 + 50) % 800
         batch = {"x": x[rows], **({"c": c[rows]} if context else {})}
+        if pairs:
+            batch["partner"] = x[alike[rows]]
         if labels:
             batch["y"] = torch.where(rows % 10 == 0, c[rows].argmax(1), -1)
         system.procedure.step([batch])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vaekit.data.ground import ground_truth, ground_truth_of
     from vaekit.data.identity import fingerprint
     from vaekit.data.loading import load, load_like
+    from vaekit.data.pairs import PairData, paired
     from vaekit.data.restore import assemble, original_units
     from vaekit.data.spec import Kind, Spec
     from vaekit.data.streams import StreamData
@@ -28,6 +29,7 @@ _HOMES = {
     "Grid": "factors",
     "GridData": "grids",
     "Kind": "spec",
+    "PairData": "pairs",
     "Spec": "spec",
     "Splits": "batch",
     "StreamData": "streams",
@@ -42,6 +44,7 @@ _HOMES = {
     "load": "loading",
     "load_like": "loading",
     "names": "catalogue",
+    "paired": "pairs",
 }
 
 __all__ = [
@@ -52,6 +55,7 @@ __all__ = [
     "Grid",
     "GridData",
     "Kind",
+    "PairData",
     "Spec",
     "Splits",
     "StreamData",
@@ -66,6 +70,7 @@ __all__ = [
     "load_like",
     "names",
     "original_units",
+    "paired",
 ]
 
 

@@ -21,7 +21,8 @@ from vaekit.data.spec import Spec
 
 Batch = dict[str, Tensor]
 """`x` (B, *shape) float32; where there are any: labels `y` (B,) int64 (-1 where unknown), conditions `c`
-(B, *context) float32, ground truth `factors` (B, F) int64 or `theta` (B, P) float32 (NaN where unknown)."""
+(B, *context) float32, ground truth `factors` (B, F) int64 or `theta` (B, P) float32 (NaN where unknown), and
+`partner` (B, *shape) that shares most factors with `x`."""
 
 
 @runtime_checkable

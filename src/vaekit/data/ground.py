@@ -14,6 +14,7 @@ from vaekit.data.batch import Data, Splits
 from vaekit.data.catalogue import ENTRIES
 from vaekit.data.factors import FactorData, Stored
 from vaekit.data.grids import GridData, grid_splits
+from vaekit.data.pairs import PairData
 from vaekit.data.prepare import Nature, treat
 from vaekit.data.raw import Raw
 from vaekit.data.spec import Kind, Spec
@@ -77,6 +78,8 @@ def ground_truth_of(data: Data | Splits) -> FactorData:
         UserError: if their factors are not known.
     """
     part = data.train if isinstance(data, Splits) else data
+    if isinstance(part, PairData):
+        return part.world
     if isinstance(part, GridData):
         return part.source
     if isinstance(part, ArrayData) and part.factors is not None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from vaekit.data.arrays import ArrayData
 from vaekit.data.batch import Data, Splits
 from vaekit.data.grids import GridData
+from vaekit.data.pairs import PairData
 from vaekit.data.pictures import Pictures
 from vaekit.data.streams import MappedArray, Source, StreamData, Thresholded
 
@@ -32,6 +33,12 @@ def fingerprint(data: Data | Splits) -> str:
             found = fingerprint(part)
             digest.add(bytes.fromhex(found.removeprefix("sampled:")))
             digest.sampled |= found.startswith("sampled:")
+        return digest.text()
+    if isinstance(data, PairData):  # partners follow from the data and from what the spec says of them
+        digest.add(f"pairs {data.pairs}".encode())
+        found = fingerprint(data.data)
+        digest.add(bytes.fromhex(found.removeprefix("sampled:")))
+        digest.sampled = found.startswith("sampled:")
         return digest.text()
     if not isinstance(data, ArrayData | GridData | StreamData):
         raise TypeError(

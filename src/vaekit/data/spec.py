@@ -12,6 +12,9 @@ from typing import Any, Literal, get_args
 Kind = Literal["binary", "unit", "real", "count", "categorical"]
 """binary: {0, 1}. unit: [0, 1]. real: any finite number. count: 0, 1, 2, ... categorical: 0 .. levels-1."""
 
+Pairs = int | Literal["uniform"]
+"""Number of factors in which a datum and its partner may differ; uniform: from 1 to all but one."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -39,6 +42,8 @@ class Spec:
             the level is at least one half ("threshold").
         picture, quadrants: in a prediction task, the shape of the whole picture, and how many of its
             quadrants (1 to 3) are the condition; `vaekit.data.assemble` joins the parts.
+        pairs: of data that come with a partner (`partner` in a batch): how many factors of the two were drawn
+            anew, or "uniform" for a number drawn for each pair; all others are shared.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Spec:
     quadrants: int | None = None
     labelled: int | None = None
     theta: tuple[str, ...] | None = None
+    pairs: Pairs | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -76,6 +82,8 @@ class Spec:
                 f"parameters {self.theta}; expected 0 to all of the data, and a number of classes, or names "
                 "of parameters"
             )
+        if self.pairs is not None:
+            check_pairs(self.pairs, self.factors)
         if self.columns is not None and len(self.columns) != self.dimensions:
             raise ValueError(
                 f"`columns` has {len(self.columns)} entries; expected {self.dimensions}, one a column"
@@ -119,3 +127,21 @@ class Spec:
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"incomplete data spec: {error}") from None
+
+
+def check_pairs(pairs: Pairs, factors: dict[str, int] | None) -> None:
+    """Refuse a number of factors that leaves a pair nothing to share, or nothing to differ in.
+
+    Raises:
+        ValueError: if it does, or if no factors are known.
+    """
+    varying = sum(size > 1 for size in (factors or {}).values())
+    if varying < 2:
+        raise ValueError(
+            f"`pairs` is {pairs!r}, but the known factors are {factors}; expected two or more that have two "
+            "values or more, so that pairs can share one and differ in another"
+        )
+    if pairs != "uniform" and (isinstance(pairs, bool) or pairs not in range(1, varying)):
+        raise ValueError(
+            f"`pairs` is {pairs!r}; expected a number of factors to draw anew, 1 to {varying - 1}, or uniform"
+        )

@@ -21,6 +21,7 @@ from vaekit.networks.mlp import MLP, Activation, Init
 from vaekit.networks.pixelcnn import CausalAttention, CausalConv2d, PixelCNN
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
 from vaekit.networks.skip import SkipMLP
+from vaekit.networks.standard import Restored, Standardised
 
 __all__ = [
     "MLP",
@@ -45,7 +46,9 @@ __all__ = [
     "PixelCNN",
     "ResidualDecoder",
     "ResidualEncoder",
+    "Restored",
     "SkipMLP",
+    "Standardised",
     "StudyDecoder",
     "StudyEncoder",
     "Upward",

@@ -13,7 +13,7 @@ from vaekit.terms.adversarial import (
 from vaekit.terms.aggregate import DimensionWise, Information, TotalCorrelation
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
 from vaekit.terms.correlation import InverseWeighted, LiteralMahalanobis, Mahalanobis
-from vaekit.terms.costs import SquaredError
+from vaekit.terms.costs import BlurredError, SquaredError, box_blur
 from vaekit.terms.covariance import OffDiagonal, UnitVariance
 from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
@@ -35,6 +35,7 @@ from vaekit.terms.quantised import CodebookLoss, Commitment
 
 __all__ = [
     "MMD",
+    "BlurredError",
     "Capacity",
     "Classification",
     "Closeness",
@@ -63,6 +64,7 @@ __all__ = [
     "ToldDecoder",
     "TotalCorrelation",
     "UnitVariance",
+    "box_blur",
     "codes",
     "divergence",
     "effective_sample_size",

@@ -26,6 +26,7 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
+from vaekit.wiring.pairs import pairs_of
 from vaekit.wiring.parameters import known_parameters, supervised
 from vaekit.wiring.players import (
     adam,
@@ -38,6 +39,7 @@ from vaekit.wiring.players import (
     rmsprop,
     two_players,
 )
+from vaekit.wiring.standard import picture_of, standardised
 from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
@@ -80,10 +82,13 @@ __all__ = [
     "make_rate",
     "make_reconstruction",
     "network_from",
+    "pairs_of",
     "passes",
+    "picture_of",
     "prior_stage",
     "rising",
     "rmsprop",
+    "standardised",
     "supervised",
     "two_level_codes",
     "two_players",
