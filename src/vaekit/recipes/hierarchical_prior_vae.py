@@ -7,6 +7,7 @@ loss = -E_q log p(x|z) + beta E_q [log q(z|x) + KL(r(xi|z) || N(0, I)) - E_r log
 N(0, I) is the same after any rotation of z, and so is the bound. hierarchical: s and t are learned constants,
 full: they come from networks like g and h. scaled: N(0, diag(v)) with unequal v; standard: N(0, I), the
 paper's baseline. As a model the hierarchy is a chain x -> z1 -> z2 (z and xi) whose data depend on z1 alone.
+While all s are equal, a rotation of z is undone by the last layer of g: the hierarchy gets axes by learning.
 
 grown: no rate in the first `start` steps, then beta follows the sign of -log p(x|z) from 1e-9 up to 1: see
 `vaekit.controllers.Growth`. rising: beta goes from 0 to 1 over the first `start` steps.
