@@ -138,8 +138,9 @@ CODES = [Commitment(), CodebookLoss(), Distortion(), Rate()]
 def test_every_term_is_here():
     found = {type(term).__name__ for term in (*TERMS.values(), *COUPLED.values(), *CODES)}
     found |= {"On", "MMD", "Recognition", "InverseWeighted", "LiteralMahalanobis", "Mahalanobis"}  # below
-    # of one likelihood, of a model that has labels, of pictures: tests/closed_form, tests/models
-    found |= {"PrecisionPrior", "Classification", "BlurredError"}
+    # of one likelihood, of a model that has labels, of pictures, of data with parameters: tests/closed_form,
+    # tests/models
+    found |= {"PrecisionPrior", "Classification", "BlurredError", "Told", "ToldDecoder"}
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
     assert public == found
 

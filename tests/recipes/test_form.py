@@ -84,6 +84,11 @@ OTHER = {
         "latents": 4, "classes": 5, "temperature": 2.0, "lowest": 1.0, "rate": 0.1, "hard": True, "beta": 0.5,
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "hierarchical_prior_vae": {
+        "prior": "full", "latents": 4, "alpha": 3.0, "weight": {"weight": "rising", "nu": None}, "start": 2,
+        "nu": 0.5, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
+        "activation": "tanh", "learning_rate": 1e-2,
+    },
     "hvae": {
         "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0,
         "latents": (3, 3, 2), "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,),

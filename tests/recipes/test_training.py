@@ -31,6 +31,9 @@ LARGER = {
     "gumbel_vae": {
         "latents": 4, "hidden": (64,), "temperature": 0.5, "lowest": 0.5, "learning_rate": 5e-3,
     },
+    "hierarchical_prior_vae": {
+        "latents": 4, "hidden": (64,), "weight": "rising", "start": 50, "learning_rate": 2e-3,
+    },
     "hvae": {
         "latents": (4, 3), "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3,
     },

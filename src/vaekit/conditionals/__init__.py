@@ -22,6 +22,7 @@ from vaekit.conditionals.priors import (
     GaussianMixture,
     GaussianRing,
     LearnedGaussian,
+    ScaledGaussian,
     StandardGaussian,
     UnitCube,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "PrecisionWeighted",
     "Quantised",
     "RankOneGaussian",
+    "ScaledGaussian",
     "SharedGaussian",
     "StandardGaussian",
     "StructuredGaussian",

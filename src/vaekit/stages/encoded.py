@@ -59,6 +59,7 @@ class Encoded:
             classes=of.classes,
             class_names=of.class_names,
             labelled=of.labelled,
+            theta=of.theta,
             context=tuple(one["c"].shape[1:]) if "c" in one else None,
             note=f"draws of q({self.latent}|x)" if levels is None else f"codes {self.latent} of x",
         )
@@ -73,8 +74,9 @@ class Encoded:
         with quiet(self.model, batch["x"].device, mix(_ENCODING, seed)):
             codes = self.model.encode(batch, sample=True)
         found = {"x": codes[self.latent].float()}
-        if "y" in batch:
-            found["y"] = batch["y"]
+        for name in ("y", "theta"):
+            if name in batch:
+                found[name] = batch[name]
         if self.given is not None:
             found["c"] = codes[self.given].float()
         elif "c" in batch:

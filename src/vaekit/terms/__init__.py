@@ -20,6 +20,7 @@ from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
 from vaekit.terms.imitation import Acceptance, Recognition, Rejection, SquaredSlope
 from vaekit.terms.labels import Classification
+from vaekit.terms.parameters import Closeness, Told, ToldDecoder
 from vaekit.terms.parts import (
     Term,
     divergence,
@@ -40,6 +41,7 @@ __all__ = [
     "BlurredError",
     "Capacity",
     "Classification",
+    "Closeness",
     "CodebookLoss",
     "Commitment",
     "Deception",
@@ -64,6 +66,8 @@ __all__ = [
     "SquaredError",
     "SquaredSlope",
     "Term",
+    "Told",
+    "ToldDecoder",
     "TotalCorrelation",
     "UnitVariance",
     "box_blur",
