@@ -125,11 +125,10 @@ def boosted(
     tasks: Sequence[Any] = [
         (codes, classes[:, k], test, test_classes[:, k], seed) for k in range(classes.shape[1])
     ]
-    if kind == "histogram":
-        return [_histogram(*task) for task in tasks]
-    # its inner loops run without Python's lock, so that threads suffice; the fits do not know of each other
+    fit = _exact if kind == "exact" else _histogram
+    # their inner loops run without Python's lock, so that threads suffice; the fits do not know of each other
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return list(pool.map(lambda task: _exact(*task), tasks))
+        return list(pool.map(lambda task: fit(*task), tasks))
 
 
 def _exact(codes: Array, labels: Integers, test: Array, test_labels: Integers, seed: int) -> BoostedFit:
@@ -143,14 +142,19 @@ def _exact(codes: Array, labels: Integers, test: Array, test_labels: Integers, s
 
 def _histogram(codes: Array, labels: Integers, test: Array, test_labels: Integers, seed: int) -> BoostedFit:
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     if (labels == labels[0]).all():
         return _fit_of(_Constant(int(labels[0])), np.zeros(codes.shape[1]), codes, labels, test, test_labels)
     model = HistGradientBoostingClassifier(
         max_depth=3, min_samples_leaf=1, early_stopping=False, random_state=seed % 2**32
-    ).fit(codes, labels)
-    importances = _shared(_gains(model, codes.shape[1]), codes)
-    return _fit_of(model, importances, codes, labels, test, test_labels)
+    )
+    # The learner's own threads wait for each other at every level of every small tree, spinning: where they
+    # do not have the cores for themselves that takes ten times as long.
+    with threadpool_limits(1, user_api="openmp"):
+        model.fit(codes, labels)
+        importances = _shared(_gains(model, codes.shape[1]), codes)
+        return _fit_of(model, importances, codes, labels, test, test_labels)
 
 
 def _fit_of(
