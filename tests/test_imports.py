@@ -34,8 +34,11 @@ LAYERS = [
     ["runs", "testing"],
     ["staged"],
     ["api"],
-    ["pictures", "analogies"],
-    ["report", "reproductions", "estimator"],
+    ["stacked"],
+    ["pictures", "analogies", "disruption"],
+    ["report", "estimator"],
+    ["studies"],
+    ["reproductions"],
     ["cli", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

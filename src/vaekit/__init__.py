@@ -37,7 +37,7 @@ _HOMES = {
     "train": "vaekit.api",
 }
 _MODULES = ("attributes", "conditionals", "data", "distributions", "metrics", "models", "networks", "recipes",
-            "schedules", "stages", "terms", "testing", "worlds")  # fmt: skip
+            "schedules", "stages", "studies", "terms", "testing", "worlds")  # fmt: skip
 
 __all__ = [
     "VAE", "Run", "Stage", "System", "UnsupportedError", "UserError", "fit_sampler", "load", "recipe",

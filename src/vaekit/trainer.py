@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from vaekit.checkpoint import Tensors, device_of, pack_system, unpack_system
+from vaekit.checks import known
 from vaekit.data.batch import Data, Splits
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.parallel import Team
@@ -20,6 +21,8 @@ from vaekit.procedures import Manner, Simultaneous
 from vaekit.system import System
 from vaekit.trace import Batch
 from vaekit.validation import validate
+
+Weights = Literal["auto", "last"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Training:
         accumulate: pieces that a batch is cut into, to save memory; the step is the same.
         clip: largest gradient norm of each player.
         patience: stop after this many epochs without a better held-out loss.
+        weights: which are handed back: auto as the system says, by their held-out loss or the last ones; last
+            always the last ones, as studies do that compare methods after equal numbers of steps.
         checkpoint_seconds: seconds between states from which the run can be resumed.
         compile: compile the pass and the losses; see `Procedure.compile`.
     """
@@ -49,6 +54,7 @@ class Training:
     patience: int | None = None
     checkpoint_seconds: float = 10.0
     compile: bool = False
+    weights: Weights = "auto"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "steps", "accumulate", "patience"):
@@ -61,6 +67,12 @@ class Training:
             raise ValueError(f"`clip` is {self.clip}; expected a positive number")
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"`precision` is {self.precision!r}; expected float32 or bfloat16")
+        known("weights", self.weights, Weights)
+        if self.patience is not None and self.weights == "last":
+            raise ValueError(
+                f"`patience` is {self.patience}, which asks for the best weights, and `weights` is 'last': "
+                "leave one of them out"
+            )
 
 
 @dataclass
@@ -109,25 +121,7 @@ class Fit:
         show: Show | None = None,
         team: Team | None = None,
     ) -> None:
-        coupled = system.procedure.coupled
-        if training.accumulate > 1 and coupled:
-            raise UnsupportedError(
-                f"`accumulate` is {training.accumulate}, but {', '.join(coupled)} "
-                f"{'couples' if len(coupled) == 1 else 'couple'} the data of a batch, so that the sum over "
-                "pieces would be another loss: train with accumulate=1, and with a smaller batch_size than "
-                f"{training.batch_size} if the memory does not suffice"
-            )
-        fullest = min(training.batch_size, len(splits.train))
-        if fullest < system.least_batch:
-            raise UnsupportedError(
-                f"a batch of {fullest} is too small for this system, which compares the data of a batch with "
-                f"each other: take a batch size of at least {system.least_batch}, and as many training data"
-            )
-        if training.patience is not None and system.monitor == "last":
-            raise UnsupportedError(
-                "`patience` needs a held-out loss that can be compared over time, and this system has none: "
-                "leave it out, and set the number of epochs"
-            )
+        refuse_unfit(system, training, len(splits.train))
         if team is not None:
             refuse_apart(system, team.size)
         if training.compile:
@@ -220,7 +214,8 @@ class Fit:
                 f"training left the finite numbers in epoch {at.epoch + 1}: try a smaller learning rate, "
                 "--clip 1, or look for extreme values in the data"
             )
-        better = at.best_value is None or loss < at.best_value or self.system.monitor == "last"
+        last = "last" in (self.system.monitor, training.weights)
+        better = at.best_value is None or loss < at.best_value or last
         if better:
             at.best_value, at.best_epoch, at.stalled = loss, at.epoch + 1, 0
             self.best = {k: v.detach().clone() for k, v in self.system.model.state_dict().items()}
@@ -291,6 +286,39 @@ class Fit:
         if self.training.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def refuse_unfit(system: System, training: Training, count: int) -> None:
+    """Refuse a training that means nothing for a system, from what both say of themselves alone.
+
+    Args:
+        system: on any device, "meta" too.
+        training: how it is to be trained.
+        count: number of training data.
+
+    Raises:
+        UnsupportedError: if the system's loss cannot be cut into pieces and `accumulate` asks for it, the
+            batches are too small for it, or there is no held-out loss that `patience` could watch.
+    """
+    coupled = system.procedure.coupled
+    if training.accumulate > 1 and coupled:
+        raise UnsupportedError(
+            f"`accumulate` is {training.accumulate}, but {', '.join(coupled)} "
+            f"{'couples' if len(coupled) == 1 else 'couple'} the data of a batch, so that the sum over "
+            "pieces would be another loss: train with accumulate=1, and with a smaller batch_size than "
+            f"{training.batch_size} if the memory does not suffice"
+        )
+    fullest = min(training.batch_size, count)
+    if fullest < system.least_batch:
+        raise UnsupportedError(
+            f"a batch of {fullest} is too small for this system, which compares the data of a batch with "
+            f"each other: take a batch size of at least {system.least_batch}, and as many training data"
+        )
+    if training.patience is not None and system.monitor == "last":
+        raise UnsupportedError(
+            "`patience` needs a held-out loss that can be compared over time, and this system has none: "
+            "leave it out, and set the number of epochs"
+        )
 
 
 def refuse_apart(system: System, size: int) -> None:

@@ -214,7 +214,7 @@ def test_standardising_is_training_on_standardised_data(mean, std):
         ({"alpha": -1.0}, ValueError, "`alpha` is -1.0"),
         ({"beta": math.nan}, ValueError, "`beta` is nan"),
         ({"std": (0.0,)}, ValueError, r"`std\[0\]` is 0.0"),
-        ({"std": (1.0, 1.0, 1.0)}, ValueError, "`std` has 3 numbers; expected one for all channels, or 2"),
+        ({"std": (1.0, 1.0, 1.0)}, ValueError, "`std` has 3 numbers, the data 2 channels; expected one"),
         ({"mean": ()}, ValueError, "`mean` has 0 numbers"),
     ],
 )

@@ -28,6 +28,7 @@ SPECS = [
 
 PICTURES = [
     Spec("pictures", (1, 8, 8), "unit", 40),
+    Spec("numbers with known parameters", (7,), "real", 40, theta=("a", "b"), labelled=9),
     Spec("codes of codes", (2, 3), "categorical", 40, levels=5, context=(2, 2)),
 ]
 
@@ -56,6 +57,8 @@ def small(recipe) -> dict[str, object]:
     for name in ("critic", "regressors"):
         if name in parameters:
             sizes[name] = (8,)
+    if "start" in parameters:  # when something begins
+        sizes["start"] = 1
     if "samples" in parameters and parameters["samples"].default > 4:
         sizes["samples"] = 4
     return sizes
@@ -114,6 +117,8 @@ VARIANTS = [
     ("vae", {"posterior": "low_rank", "estimator": "stl", "prior": "learned"}),
     ("vae", {"prior": "flow"}),
     ("vamp_vae", {"prior": "mixture", "components": 4}),
+    ("hierarchical_prior_vae", {"prior": "full"}),
+    ("hierarchical_prior_vae", {"prior": "scaled", "weight": "rising"}),
     ("hvae", {"prior": "standard"}),
     ("ladder_vae", {"batch_norm": True}),
     ("flow_density", {"flow": "realnvp"}),

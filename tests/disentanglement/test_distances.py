@@ -52,7 +52,8 @@ def test_correlations_are_those_of_scipy():
     assert pearson(first, second) == pytest.approx(stats.pearsonr(first, second)[0], abs=1e-12)
     assert spearman(first, second) == pytest.approx(stats.spearmanr(first, second)[0], abs=1e-12)
     assert spearman(first, -first) == pytest.approx(-1)
-    assert math.isnan(pearson(first, torch.ones(500)))
+    assert math.isnan(pearson(first, torch.full((500,), 0.1)))
+    assert math.isnan(spearman(torch.full((500,), 0.1).double(), first))
 
 
 def test_agreement_counts_orders_and_ties():
@@ -169,7 +170,7 @@ def test_a_rotated_line_is_straight_and_not_aligned():
 def test_a_circle_is_neither_and_its_last_step_is_left_out():
     def circle(factors, generator):
         angle = 2 * math.pi * factors[:, 0].double() / 5
-        return torch.stack([angle.cos(), angle.sin()], 1)
+        return torch.stack([angle.cos(), angle.sin()], 1) + 0.1
 
     found = straightness(circle, GRID, repeats=10)
     assert found["a"].linear_ratio == pytest.approx(0, abs=1e-12)

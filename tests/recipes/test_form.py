@@ -65,8 +65,9 @@ OTHER = {
         "learning_rate": 1e-2,
     },
     "factor_vae": {
-        "gamma": 3.0, "latents": 4, "critic": (6, 7), "likelihood": "gaussian", "architecture": "gated",
-        "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
+        "gamma": 3.0, "latents": 4, "critic": (6, 7), "permuted": "same", "critic_init": "glorot",
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+        "critic_learning_rate": 1e-2,
     },
     "flow_density": {"flow": "nsf", "transforms": 1, "hidden": (9,), "learning_rate": 1e-2},
     "full_covariance_vae": {
@@ -83,10 +84,24 @@ OTHER = {
         "latents": 4, "classes": 5, "temperature": 2.0, "lowest": 1.0, "rate": 0.1, "hard": True, "beta": 0.5,
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "hierarchical_prior_vae": {
+        "prior": "full", "latents": 4, "alpha": 3.0, "weight": {"weight": "rising", "nu": None}, "start": 2,
+        "nu": 0.5, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
+        "activation": "tanh", "learning_rate": 1e-2,
+    },
     "hvae": {
         "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0,
         "latents": (3, 3, 2), "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,),
         "learning_rate": 1e-2,
+    },
+    "id_gan": {
+        "beta": 3.0, "information": 0.2, "penalty": 2.0, "nuisance": 1, "latents": 4,
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "second_epochs": 70,
+        "learning_rate": 1e-2, "second_learning_rate": 1e-2,
+    },
+    "id_gan_generator": {
+        "information": 0.5, "penalty": 2.0, "nuisance": 0, "latents": 4, "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2,
     },
     "info_vae": {
         "alpha": 0.4, "lambda_mmd": 30.0, "kernel": "imq", "scales": (0.5, 2.0), "latents": 4,

@@ -31,9 +31,13 @@ LARGER = {
     "gumbel_vae": {
         "latents": 4, "hidden": (64,), "temperature": 0.5, "lowest": 0.5, "learning_rate": 5e-3,
     },
+    "hierarchical_prior_vae": {
+        "latents": 4, "hidden": (64,), "weight": "rising", "start": 50, "learning_rate": 2e-3,
+    },
     "hvae": {
         "latents": (4, 3), "hidden": (64,), "components": 10, "warmup": 50, "learning_rate": 2e-3,
     },
+    "id_gan": {"latents": 4, "hidden": (64,), "beta": 2.0, "learning_rate": 2e-3},
     "info_vae": {"latents": 4, "hidden": (64,), "alpha": 0.2, "lambda_mmd": 20.0, "learning_rate": 2e-3},
     "ladder_vae": {"latents": (4, 3), "hidden": (64,), "warmup": 50, "learning_rate": 2e-3},
     "latent_vae": {"latents": 4, "hidden": (64,), "learning_rate": 1e-3},
@@ -83,8 +87,8 @@ def held_out(system, batch, cost=None):
 
 
 def test_two_hundred_steps_raise_the_bound(name, fits):
-    if name in ("cvae_gan", "vae_gan"):
-        pytest.skip("its decoder ends in a point: there is no bound; see test_vae_gan and test_cvae_gan")
+    if name in ("cvae_gan", "id_gan_generator", "vae_gan"):
+        pytest.skip("its decoder ends in a point: there is no bound; see test_vae_gan, _cvae_gan and _id_gan")
     kind = fits.get(name, {}).get("kind", "binary")
     x, c = structured(kind)
     context = (6,) if fits.get(name, {}).get("context") else None

@@ -9,19 +9,20 @@ from typing import Literal
 from vaekit.cli.words import bold, table
 from vaekit.errors import UserError, nearest
 
-Topic = Literal["recipes", "data", "reproductions"]
+Topic = Literal["recipes", "data", "studies", "reproductions"]
 
 
 def list_command(topic: Topic, /) -> int:
     """List what there is by name.
 
     Args:
-        topic: recipes, data or reproductions.
+        topic: recipes, data, studies or reproductions.
     """
-    rows = {"recipes": recipes, "data": _data, "reproductions": _reproductions}[topic]()
+    rows = {"recipes": recipes, "data": _data, "studies": _studies, "reproductions": _reproductions}[topic]()
     uses = {
         "recipes": "vaekit train RECIPE",
         "data": "vaekit train vae DATA, where DATA may also be the path of an array, a table or a folder",
+        "studies": "vaekit study NAME, where NAME may also be the path of a study file",
         "reproductions": "vaekit reproduce NAME",
     }
     print(bold(f"{topic}: {uses[topic]}"))
@@ -63,6 +64,12 @@ def recipes() -> list[tuple[str, str]]:
 
 def _data() -> list[tuple[str, str]]:
     from vaekit.data.catalogue import names
+
+    return names()
+
+
+def _studies() -> list[tuple[str, str]]:
+    from vaekit.studies import names
 
     return names()
 

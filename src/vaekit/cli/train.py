@@ -25,7 +25,7 @@ from vaekit.staged import Stopped
 
 _SETTINGS = (
     "out", "seed", "epochs", "steps", "batch_size", "device", "precision", "accumulate", "clip", "patience",
-    "checkpoint_seconds", "compile",
+    "weights", "checkpoint_seconds", "compile",
 )  # fmt: skip
 _DATA = (
     "size", "channels", "binarise", "context", "limit", "labels", "labelled", "labelled_seed", "kind",

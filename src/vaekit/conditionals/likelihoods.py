@@ -10,16 +10,23 @@ from vaekit.conditionals.parts import MakeNetwork, Shape, run, split, stacked
 
 
 class Bernoulli(nn.Module):
-    """context -> independent coins; the network returns logits. For data in {0, 1}."""
+    """context -> independent coins; the network returns logits. For data in {0, 1}.
 
-    def __init__(self, network: MakeNetwork, event: Shape) -> None:
+    Args:
+        network: makes the network of the logits.
+        event: shape of a datum.
+        grey: for data in [0, 1], which are the probabilities of coins; see `distributions.Bernoulli`.
+    """
+
+    def __init__(self, network: MakeNetwork, event: Shape, grey: bool = False) -> None:
         super().__init__()
         self.event = tuple(event)
+        self.grey = grey
         self.network = network(self.event)
 
     def forward(self, *context: Tensor) -> distributions.Bernoulli:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return distributions.Bernoulli(run(self.network, *context), len(self.event))
+        return distributions.Bernoulli(run(self.network, *context), len(self.event), self.grey)
 
 
 class ContinuousBernoulli(nn.Module):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vaekit.data.catalogue import names
     from vaekit.data.dsprites import dsprites_images
     from vaekit.data.factors import FactorData, Grid
+    from vaekit.data.fields import flow_fields
     from vaekit.data.grids import GridData, grid_splits
     from vaekit.data.ground import ground_truth, ground_truth_of
     from vaekit.data.identity import fingerprint
@@ -36,6 +37,7 @@ _HOMES = {
     "original_units": "restore",
     "dsprites_images": "dsprites",
     "fingerprint": "identity",
+    "flow_fields": "fields",
     "grid_splits": "grids",
     "ground_truth": "ground",
     "ground_truth_of": "ground",
@@ -60,6 +62,7 @@ __all__ = [
     "assemble",
     "dsprites_images",
     "fingerprint",
+    "flow_fields",
     "grid_splits",
     "ground_truth",
     "ground_truth_of",

@@ -49,6 +49,8 @@ def fingerprint(data: Data | Splits) -> str:
     digest.add(json.dumps(told, sort_keys=True).encode())
     if isinstance(data, ArrayData):
         digest.arrays(data.x, data.y, data.c, data.factors)
+        if data.theta is not None:  # said where it is, so that the numbers of other sets stay as they were
+            digest.arrays(data.theta)
         digest.add(f"{data.binarise} {data.visible}".encode())
     elif isinstance(data, GridData):
         digest.arrays(*data.source.parts(data.points))

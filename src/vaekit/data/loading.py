@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from vaekit.data.batch import Data, Splits, shuffled
 from vaekit.data.catalogue import ENTRIES
+from vaekit.data.fields import LAWS, fields_like, load_fields
 from vaekit.data.ground import ground_truth_of, load_ground_truth, named_by
 from vaekit.data.labels import keep_labels, known_labels
 from vaekit.data.named import read_named
@@ -68,13 +69,13 @@ def load(
             sample).
         labels: name of the label column of a table, or the labels (N,) themselves; -1 stands for a label that
             is unknown.
-        labelled: number of training data that keep their label, equally many of every class; the labels of
-            all others are hidden. Validation and test data keep theirs.
+        labelled: number of training data that keep their label, equally many of every class, or their
+            parameters theta; those of all others are hidden. Validation and test data keep theirs.
         labelled_seed: of that choice.
         kind: what the values are; inferred by default. Values that contradict it are refused. Binary ground
             truth may be taken as unit or real, and unit as real.
-        standardise: subtract from each column of a real table its training mean and divide by its standard
-            deviation; the constants are kept in the spec.
+        standardise: subtract from each column of a real table (each channel of darcy) its training mean and
+            divide by its standard deviation; the constants are kept in the spec.
         spacing: pixels between neighbouring places of a square in xysquares and its relatives; squares closer
             than their size overlap.
         placements: places of a square along each axis.
@@ -117,6 +118,11 @@ def load(
         )
     if spacing is not None or placements is not None:
         raise UserError("`spacing` and `placements` are for xysquares and its relatives: leave them out")
+    if name in LAWS:
+        return load_fields(
+            name, size, channels, context, seed, limit, kind, labels, binarise, labelled, labelled_seed,
+            standardise,
+        )  # fmt: skip
     raw = _read(name, source, size, channels, labels, memory)
     nature = nature_of(raw, kind, binarise)
     train, valid, test, note = _split(raw, seed)
@@ -172,6 +178,8 @@ def load_like(
         found = load_ground_truth(name, _path(source), context=task, limit=limit, kind=kind).train
         _same_shape(found.spec, spec)
         return found
+    if name in LAWS:
+        return fields_like(name, spec, limit)
     image = len(picture) == 3 and picture[0] in (1, 3)
     square = picture[1] if image and picture[1] == picture[2] else None
     if name is not None or (isinstance(source, str | Path) and Path(source).expanduser().is_dir()):

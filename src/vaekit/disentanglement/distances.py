@@ -77,11 +77,10 @@ def agreement(first: Tensor, second: Tensor) -> Agreement:
 def pearson(first: Tensor, second: Tensor) -> float:
     """The linear correlation of two lists of numbers, (N,) and (N,); NaN where one of them is constant."""
     pair = torch.stack([first.double(), second.double()])
-    pair = pair - pair.mean(1, keepdim=True)
-    size = pair.square().sum(1).sqrt()
-    if not bool((size > 0).all()):
+    if not bool((pair != pair[:, :1]).any(1).all()):  # the variance of a constant is rarely quite 0
         return math.nan
-    return float((pair[0] @ pair[1]) / size.prod())
+    pair = pair - pair.mean(1, keepdim=True)
+    return float((pair[0] @ pair[1]) / pair.square().sum(1).sqrt().prod())
 
 
 def spearman(first: Tensor, second: Tensor) -> float:

@@ -62,8 +62,14 @@ def straightness(
             raise ValueError("the codes have 1 latent, and so one direction; expected 2 latents or more")
         centred = codes - codes.mean(1, keepdim=True)
         covariance = centred.mT @ centred / (codes.shape[1] - 1)
-        axis = _one_sided(covariance.diagonal(dim1=1, dim2=2))
-        linear = _one_sided(torch.linalg.eigvalsh(covariance).clamp_min(0))
+        follows = (codes != codes[:, :1]).flatten(1).any(1)  # the variance of a constant is rarely quite 0
+        axis, linear = (
+            torch.where(follows, _one_sided(variances), 0.0)
+            for variances in (
+                covariance.diagonal(dim1=1, dim2=2),
+                torch.linalg.eigvalsh(covariance).clamp_min(0),
+            )
+        )
         alignment = torch.where(linear > 0, axis / linear, 0.0)
         found[name] = Straightness(*(float(ratio.mean()) for ratio in (linear, axis, alignment)))
     whole_grid = list(found.values())
@@ -74,11 +80,9 @@ def straightness(
 
 
 def _one_sided(variances: Tensor) -> Tensor:
-    """(R, n) -> (R,): 1 where one of n variances is all there is, 0 where they are equal or all zero."""
+    """(R, n) -> (R,): 1 where one of n variances is all there is, 0 where they are equal."""
     n = variances.shape[1]
-    total = variances.sum(1)
-    share = torch.where(total > 0, variances.amax(1) / total, 1 / n)
-    return (share - 1 / n) / (1 - 1 / n)
+    return (variances.amax(1) / variances.sum(1) - 1 / n) / (1 - 1 / n)
 
 
 def flatness(represent: Represent, grid: Grid, *, seed: int = 0, repeats: int = 1024) -> dict[str, float]:

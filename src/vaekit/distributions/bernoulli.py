@@ -59,16 +59,19 @@ class Bernoulli(Lean):
     Args:
         logits: l, (*batch, *event).
         event_dims: number of event axes at the end of `logits`.
+        grey: whether values in [0, 1] are probabilities of pixels. `log_prob` is then, by the same formula,
+            the mean of log p over pixels drawn with them, the negative cross-entropy.
 
     Warning:
-        On values between 0 and 1 this is not a density: use `ContinuousBernoulli`.
+        On values between 0 and 1 this is not a density: use `ContinuousBernoulli` for one.
     """
 
     has_rsample = False
 
-    def __init__(self, logits: Tensor, event_dims: int = 1) -> None:
+    def __init__(self, logits: Tensor, event_dims: int = 1, grey: bool = False) -> None:
         super().__init__(event_dims)
         self.logits = logits
+        self.grey = grey
 
     @property
     def shape(self) -> torch.Size:

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.errors import UnsupportedError
+from vaekit.metrics.passes import with_density
 from vaekit.models import Model
 from vaekit.models.draws import draw, draw_prior
 from vaekit.trace import Batch
@@ -102,7 +103,7 @@ class Path:
                 "annealed importance sampling goes through latents, and the model has none: its likelihood "
                 "is exact, use `nll`"
             )
-        trace = model(batch)
+        trace = with_density(model(batch))
         if trace.axes != ("batch",):
             raise UnsupportedError(
                 f"annealing moves one draw for every datum, but the trace has the axes {trace.axes}: where "

@@ -24,6 +24,7 @@ from vaekit.metrics.passes import (
     keep_freed_memory,
     loaded,
     split_batch,
+    with_density,
     with_samples,
 )
 from vaekit.models import Model
@@ -165,7 +166,7 @@ class _Estimate(NamedTuple):
 
 def _weights(model: Model, batch: Batch, draws: int) -> Tensor:
     """Log weights, (draws, batch). A function, so that the trace is gone before the next one comes."""
-    return log_weight(with_samples(model(batch, draws))).double()
+    return log_weight(with_density(with_samples(model(batch, draws)))).double()
 
 
 def draws_of(model: Model, samples: int) -> int:

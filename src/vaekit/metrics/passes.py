@@ -153,6 +153,21 @@ def with_samples(trace: Trace) -> Trace:
     return trace
 
 
+def with_density(trace: Trace) -> Trace:
+    """The trace, if what was observed has a probability.
+
+    Raises:
+        UnsupportedError: if the likelihood is a mean of log-probabilities over pixels drawn by grey levels:
+            it says how probable such pixels are, and not how probable the levels are.
+    """
+    if any(getattr(observed.p, "grey", False) for observed in trace.observed.values()):
+        raise UnsupportedError(
+            "the likelihood 'cross_entropy' is no density of grey levels, so that there is a bound and no "
+            "log-likelihood to estimate: train with likelihood continuous_bernoulli for one"
+        )
+    return trace
+
+
 @dataclass(frozen=True)
 class Result:
     """What metrics return: frozen dataclasses, each with its own fields, that turn into JSON values."""

@@ -11,6 +11,7 @@ from vaekit.networks.choose import Architecture, make_decoder, make_encoder, res
 from vaekit.networks.codes import CodeDecoder, CodeEncoder, CodeHead, CodePyramid
 from vaekit.networks.conv28 import Conv28Decoder, Conv28Encoder
 from vaekit.networks.conv64 import StudyDecoder, StudyEncoder
+from vaekit.networks.dense_blocks import DenseBlockDecoder, DenseBlockEncoder
 from vaekit.networks.dlgm import DlgmDecoder
 from vaekit.networks.gated import GatedMLP
 from vaekit.networks.initialise import set_output_bias
@@ -35,6 +36,8 @@ __all__ = [
     "CodePyramid",
     "Conv28Decoder",
     "Conv28Encoder",
+    "DenseBlockDecoder",
+    "DenseBlockEncoder",
     "DlgmDecoder",
     "Downward",
     "GatedMLP",

@@ -7,7 +7,8 @@ to the likelihood. The loss changes while C grows, so the last weights are hande
 
 Differences from the paper: the networks for 64x64 images and batches of 64 are those of Locatello et al. 2019
 (arXiv 1811.12359, whose grid of capacities is 5, 10, 25, 50, 75, 100 at a learning rate of 1e-4); the
-likelihood follows from the kind of the data. Training ends a fifth after the ramp.
+likelihood follows from the kind of the data. Training ends a fifth after the ramp, that of the study after
+300,000 steps, the ramp being the first 100,000.
 
 C. P. Burgess et al., Understanding disentangling in beta-VAE, 2018, https://arxiv.org/abs/1804.03599
 """

@@ -7,8 +7,9 @@ beta_norm = beta * latents / pixels.
 
 Differences from the paper: for 2D shapes it used fully connected networks and Adagrad at 1e-2; networks for
 64x64 images, batches of 64 and Adam at 1e-4 are those of Locatello et al. 2019 (arXiv 1811.12359). The
-likelihood follows from the kind of the data, where that study used Bernoulli throughout. The study trained
-for 300,000 steps; a tenth of them is the default here.
+likelihood follows from the kind of the data, where that study took the Bernoulli cross-entropy throughout:
+`likelihood="cross_entropy"` for grey levels. It trained for 300,000 steps and kept the last weights
+(`weights="last"` of the training); a tenth of the steps is the default here.
 
 I. Higgins et al., beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework, ICLR
 2017, https://openreview.net/forum?id=Sy2fzU9gl

@@ -8,7 +8,7 @@ are factors. Any rotation of codes with Sigma = I is as good: they become uncorr
 
 Differences from the paper: networks go by the shape of the data, and the likelihood by its kind. The default
 weights are in the grid of Locatello et al. 2019 (arXiv 1811.12359: lambda_od 1, 2, 5, 10, 20, 50), who take
-lambda_d = 10 lambda_od in variant i, and lambda_d = lambda_od in variant ii.
+lambda_d = 10 lambda_od in variant i, lambda_d = lambda_od in variant ii, and batches of 64.
 
 A. Kumar, P. Sattigeri, A. Balakrishnan, Variational Inference of Disentangled Latent Concepts from Unlabeled
 Observations, ICLR 2018, https://arxiv.org/abs/1711.00848

@@ -16,20 +16,27 @@ compares its halves, and all codes are drawn before. The networks are those of L
 1811.12359) and the likelihood follows from the kind of the data. The paper trained for 300,000 steps on 2D
 shapes; a tenth of them is the default.
 
+The study of Locatello et al. 2019 is `permuted="same", critic_init="glorot"`: one batch of 64 is on both
+sides of the critic. There D is clipped to [1e-6, 1 - 1e-6] in the critic's loss; here it is exact. The
+study's program counts its steps twice, so that its FactorVAE saw half as many batches as its other methods.
+
 H. Kim, A. Mnih, Disentangling by Factorising, ICML 2018, https://arxiv.org/abs/1802.05983
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from vaekit import checks, wiring
 from vaekit.data.spec import Spec
-from vaekit.networks import MLP, Architecture
+from vaekit.networks import MLP, Architecture, Init
 from vaekit.objective import Objective
 from vaekit.procedures import Player, Simultaneous
 from vaekit.system import System, recipe
 from vaekit.terms import DensityRatio, Distortion, PermutationTest, Rate
 
-BATCH = 2 * 64
+BATCH = 64
+Permuted = Literal["other", "same"]
 
 
 @recipe
@@ -39,6 +46,8 @@ def factor_vae(
     gamma: float = 35.0,
     latents: int = 10,
     critic: tuple[int, ...] = (1000, 1000, 1000, 1000, 1000, 1000),
+    permuted: Permuted = "other",
+    critic_init: Init = "torch",
     likelihood: wiring.LikelihoodName = "auto",
     architecture: Architecture = "auto",
     hidden: tuple[int, ...] | None = None,
@@ -52,6 +61,9 @@ def factor_vae(
         gamma: weight of the total correlation; 0 is the VAE.
         latents: dimensions of z, at least 2.
         critic: widths of the hidden layers of the critic.
+        permuted: whose dimensions are permuted for the critic: those of the other half of the batch, which is
+            then 128, or those of the same 64 that it sees unpermuted.
+        critic_init: how the critic's initial weights are drawn.
         likelihood: p(x|z); auto goes by the kind of the data.
         architecture: of encoder and decoder; auto goes by the shape of the data.
         hidden: widths of the hidden layers of a fully connected network.
@@ -62,7 +74,8 @@ def factor_vae(
     checks.number("critic_learning_rate", critic_learning_rate, above=0)
     checks.whole("latents", latents, least=2)  # one latent has nothing to be independent of
     model = wiring.gaussian_vae(spec, latents, likelihood, architecture, hidden)
-    judge = MLP([(latents,)], (2,), checks.sizes("critic", critic), "leaky_relu_0.2")
+    checks.known("permuted", permuted, Permuted)
+    judge = MLP([(latents,)], (2,), checks.sizes("critic", critic), "leaky_relu_0.2", critic_init)
     penalised = Objective(
         {
             "distortion": (1.0, Distortion()),
@@ -70,10 +83,12 @@ def factor_vae(
             "total_correlation": (gamma, DensityRatio(judge)),
         }
     )
-    test = Objective({"cross_entropy": (1.0, PermutationTest(judge))})
+    halves = permuted == "other"
+    test = Objective({"cross_entropy": (1.0, PermutationTest(judge, halves=halves))})
     players = [
         Player("vae", [model], penalised, wiring.adam(learning_rate)),
         Player("critic", [judge], test, wiring.adam(critic_learning_rate, betas=(0.5, 0.9))),
     ]
-    epochs = wiring.passes(spec, BATCH, steps=30_000)
-    return System(model, Simultaneous(model, players), BATCH, epochs, monitor="last", least_batch=4)
+    size, least = (2 * BATCH, 4) if halves else (BATCH, 2)
+    epochs = wiring.passes(spec, size, steps=30_000)
+    return System(model, Simultaneous(model, players), size, epochs, monitor="last", least_batch=least)

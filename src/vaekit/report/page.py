@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from importlib import resources
 from typing import Any
 
 from vaekit.report import scores
 from vaekit.report.curves import curves
 from vaekit.report.parts import Figure
+from vaekit.report.render import render
 
 _STRIP = ("elbo", "distortion", "rate", "nll", "bits_per_dim", "active_units")
 
@@ -38,8 +38,6 @@ def report_html(
     Returns:
         The page. Texts are escaped; the drawings of `figures` stand in it as they are.
     """
-    from jinja2 import Environment, StrictUndefined
-
     best = _mapping(record.get("best")).get("epoch")
     best = best if isinstance(best, int) and not isinstance(best, bool) else None
     curve = curves(rows, best)
@@ -54,13 +52,9 @@ def report_html(
         known, epoch = scores.fallback(rows, best)
         lines = scores.lines(known)
     by_key = {line.key: line for line in lines}
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        resources.files("vaekit.report").joinpath("template.html").read_text(encoding="utf-8")
-    )
-    return template.render(
+    return render(
+        "run.html",
+        kind="vaekit report",
         title=title,
         facts=_facts(record),
         status=str(record.get("status", "")),

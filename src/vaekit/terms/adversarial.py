@@ -41,6 +41,11 @@ def prior_codes(trace: Trace) -> Tensor:
     return codes(trace.branches["draws"])
 
 
+def rebuilt(trace: Trace) -> Tensor:
+    """What was made of the latents: the mean of p(x|z), (*axes, *event)."""
+    return trace.observed["x"].p.mean
+
+
 def log_odds(critic: nn.Module, seen: Tensor) -> Tensor:
     """l(s) for every s: the critic's one output, or the first of two minus the second (their softmax).
 
@@ -132,24 +137,26 @@ class PermutationTest(nn.Module):
     Args:
         critic: owned.
         view: z, (*axes, n).
+        halves: whether the two sides are halves of the batch, or both are all of it, so that the critic sees
+            every value on both sides.
     """
 
     couples_batch = True
     gathers = True
 
-    def __init__(self, critic: nn.Module, view: View = codes) -> None:
+    def __init__(self, critic: nn.Module, view: View = codes, halves: bool = True) -> None:
         super().__init__()
-        self.critic, self.view = critic, view
+        self.critic, self.view, self.halves = critic, view, halves
 
     def forward(self, trace: Trace) -> Tensor:
         """()."""
         z = self.view(trace)
         count = z.shape[-2]
-        half = (count + 1) // 2
-        other = z[..., half:, :] if count > 1 else z
+        own = (count + 1) // 2 if self.halves else count
+        other = z[..., own:, :] if own < count else z
         # one pass for both
-        odds = log_odds(self.critic, torch.cat([z[..., :half, :], permute_dimensions(other)], -2))
-        return 0.5 * (softplus(-odds[..., :half]).mean() + softplus(odds[..., half:]).mean())
+        odds = log_odds(self.critic, torch.cat([z[..., :own, :], permute_dimensions(other)], -2))
+        return 0.5 * (softplus(-odds[..., :own]).mean() + softplus(odds[..., own:]).mean())
 
 
 def permute_dimensions(z: Tensor) -> Tensor:

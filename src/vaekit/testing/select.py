@@ -106,6 +106,10 @@ def batch_for(spec: Spec, n: int, seed: int = 0, dtype: torch.dtype = torch.floa
         batch["y"] = torch.randint(spec.classes, (n,), generator=generator)
         if spec.labelled is not None:
             batch["y"][1::2] = -1  # every other label is unknown
+    if spec.theta is not None:
+        batch["theta"] = torch.randn((n, len(spec.theta)), generator=generator, dtype=dtype)
+        if spec.labelled is not None:
+            batch["theta"][1::2] = torch.nan
     if spec.context is not None:
         batch["c"] = torch.rand((n, *spec.context), generator=generator, dtype=dtype)
     if spec.pairs is not None:

@@ -45,7 +45,8 @@ def standardised(
     for name, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, channels):
             raise ValueError(
-                f"`{name}` has {len(values)} numbers; expected one for all channels, or {channels}, one each"
+                f"`{name}` has {len(values)} numbers, the data {channels} channels; expected one number for "
+                "all of them, or one each"
             )
         for i, value in enumerate(values):
             number(f"{name}[{i}]", value, above=0) if name == "std" else number(f"{name}[{i}]", value)

@@ -1,0 +1,26 @@
+"""From a template of this folder to a page: frame.html is what all pages share."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+
+def render(template: str, **values: Any) -> str:
+    """A page. Texts are escaped; what a template does not find among the values is an error.
+
+    Args:
+        template: name of a file of this folder.
+        **values: that the template asks for.
+    """
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    folder = resources.files("vaekit.report")
+    environment = Environment(
+        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)

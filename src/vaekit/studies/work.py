@@ -1,0 +1,159 @@
+"""The unit of work: one run of a study, from its call to its record."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from vaekit import __version__, api
+from vaekit.data.batch import Splits
+from vaekit.errors import UserError
+from vaekit.files import disk_errors
+from vaekit.runs import RECORD, Run, find_recipe
+from vaekit.studies.call import Call
+from vaekit.studies.data import splits_of, truth_of
+from vaekit.studies.scores import Trained, take
+from vaekit.studies.store import Keep, Record, Store
+from vaekit.trainer import Progress
+
+CHECKPOINT_SECONDS = 60.0
+"""Seconds between states that a run goes on from when its worker is killed."""
+
+Status = Literal["finished", "failed", "taken"]
+Stop = Callable[[], bool]
+
+
+def work(
+    store: Store, call: Call, keep: Keep = "record", device: str = "auto", stop: Stop | None = None
+) -> Status:
+    """Carry out one run, or go on with it where a former worker stopped.
+
+    Args:
+        store: the folder of the study.
+        call: the run.
+        keep: what stays of it.
+        device: where it is trained.
+        stop: asked after every step; where it says so, the run ends with a checkpoint.
+
+    Returns:
+        finished or failed, with a record in the store; taken, if another process is at it or has done it.
+
+    Raises:
+        KeyboardInterrupt: if it was stopped; it goes on the next time.
+        UserError: if the store itself cannot be written.
+    """
+    with store.claim(call.hash) as mine:
+        if not mine or call.hash in store.finished():
+            return "taken"
+        place = store.workplace(call)
+        started, begun = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+        record: Record = {
+            "call": call.content(), "method": call.method, "status": "failed", "scores": {}, "last": {},
+            "seconds": {}, "error": None, "started": started,
+            "versions": {"vaekit": __version__, "torch": torch.__version__},
+        }  # fmt: skip
+        try:
+            record |= _carried_out(call, place, device, stop)
+        except Exception as error:
+            # whatever a run dies of is its own: the study goes on, and the record says it
+            record["error"] = one_line(error)
+            record["traceback"] = traceback.format_exc()
+            record["seconds"] = {"total": round(time.monotonic() - begun, 3)}
+        store.put_away(call, record, keep)
+        return "finished" if record["status"] == "finished" else "failed"
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, in one line; errors that are no message for users say their kind."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def failed(call: Call, error: str) -> Record:
+    """The record of a run that its worker did not survive."""
+    return {
+        "call": call.content(), "method": call.method, "status": "failed", "scores": {}, "last": {},
+        "seconds": {}, "error": error, "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"vaekit": __version__, "torch": torch.__version__},
+    }  # fmt: skip
+
+
+def _carried_out(call: Call, place: Path, device: str, stop: Stop | None) -> Record:
+    """What the record of a run gains by training and scoring it."""
+    splits = splits_of(call)
+    before = _before(place)
+    run = _trained(call, place, splits, device, stop)
+    seconds = {"training": run.record["seconds"]}
+    where = api.pick_device(device)
+    trained = Trained(run.model().to(where), splits, truth_of(call), run.classifier())
+    scores: dict[str, float | None] = {}
+    for label, options in call.scores.items():
+        begun = time.monotonic()
+        scores |= take(label, options, trained)
+        seconds[label] = round(time.monotonic() - begun, 3)
+    rows = run.metrics()
+    last = {
+        name: value for name, value in (rows[-1] if rows else {}).items()
+        if isinstance(value, int | float) and name != "seconds"
+    }  # fmt: skip
+    run.update(scores=scores, data={**run.record["data"], **_source(call)})
+    return {
+        "status": "finished", "scores": scores, "last": last, "seconds": seconds, "device": str(where),
+        "arguments": run.record["arguments"], "resumed": before,
+    }  # fmt: skip
+
+
+def _before(place: Path) -> bool:
+    """Whether a former worker has begun the run; what cannot be gone on with is removed."""
+    if not place.exists():
+        return False
+    try:
+        Run.open(place).state()
+    except UserError:
+        with disk_errors(place, "remove"):
+            shutil.rmtree(place)
+        return False
+    return (place / RECORD).is_file()
+
+
+def _trained(call: Call, place: Path, splits: Splits, device: str, stop: Stop | None) -> Run:
+    def show(at: Progress, batches: int, fetch: Callable[[], dict[str, float]]) -> bool:
+        return stop is not None and stop()
+
+    if place.exists():
+        return api.resume(place, data=splits, device=device, show=show)
+    settings = dict(call.training)
+    if settings["steps"] is not None and settings["epochs"] is None:
+        # exactly so many steps: the default number of epochs would end the training of a large set before
+        size = settings["batch_size"] or _batch_size(call, splits)
+        settings["epochs"] = math.ceil(settings["steps"] / math.ceil(len(splits.train) / size))
+    return api.train(
+        call.recipe, splits, out=place, seed=call.seed, device=device, show=show,
+        checkpoint_seconds=CHECKPOINT_SECONDS, **settings, **_arguments(call),
+    )  # fmt: skip
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in call.arguments.items()}
+
+
+def _batch_size(call: Call, splits: Splits) -> int:
+    from vaekit.randomness import own_stream
+    from vaekit.runs import build_system
+
+    with own_stream():
+        return build_system(find_recipe(call.recipe), splits.spec, dict(call.arguments), "meta").batch_size
+
+
+def _source(call: Call) -> dict[str, Any]:
+    """Where the data came from, so that `vaekit evaluate` finds them again."""
+    options = {k: v for k, v in call.data.items() if k not in ("name", "fingerprint") and v is not None}
+    return {"source": call.place or call.data["name"], "options": options}

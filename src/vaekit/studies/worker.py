@@ -1,0 +1,89 @@
+"""A worker process: it takes calls, one line of JSON each, and answers what came of them.
+
+`python -m vaekit.studies.worker` is started by `vaekit.studies.local`; it is no command for people. A line
+"stop", or the end of its input, which comes with the end of whoever started it, lets it leave its run with a
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import _thread
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+from vaekit.errors import UserError
+
+READY, BROKEN = "ready", "broken"
+
+
+class _Orders:
+    """What comes in: calls in a queue, and whether to stop."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.calls: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self.stopped = threading.Event()
+        self.training = False
+        threading.Thread(target=self._listen, args=(stream,), daemon=True).start()
+
+    def _listen(self, stream: TextIO) -> None:
+        for line in stream:
+            if line.strip() == "stop":
+                break
+            self.calls.put(json.loads(line))
+        self.stopped.set()
+        self.calls.put(None)
+        if not self.training:
+            _thread.interrupt_main()  # a training ends after its step; a score has no state to keep
+
+    def stop(self) -> bool:
+        """Asked after every training step."""
+        self.training = True
+        return self.stopped.is_set()
+
+
+def main(threads: int) -> int:
+    """Carry out calls until there are no more."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # what a library prints is no answer
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell may have told its children to ignore it
+    orders = _Orders(sys.stdin)
+
+    def answer(**words: Any) -> None:
+        answers.write(json.dumps(words) + "\n")
+
+    try:
+        import torch
+
+        from vaekit.studies.call import Call
+        from vaekit.studies.store import Store
+        from vaekit.studies.work import work
+
+        torch.set_num_threads(threads)
+        answer(status=READY)
+        stores: dict[str, Store] = {}
+        while (order := orders.calls.get()) is not None:
+            call = Call.from_json(order["call"])
+            store = stores.setdefault(order["store"], Store(Path(order["store"])))
+            orders.training = False
+            status = work(store, call, order["keep"], order["device"], orders.stop)
+            answer(status=status, hash=call.hash)
+    except KeyboardInterrupt:
+        return 130
+    except UserError as error:
+        answer(status=BROKEN, error=str(error))
+        return 2
+    except BrokenPipeError:  # nobody hears it any more; the record stands
+        return 141
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,119 @@
+"""Workers that are killed at random: no run is lost, and none is there twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from vaekit.studies import rows, run
+from vaekit.studies import runner as runners
+from vaekit.studies.local import Local
+from vaekit.studies.runner import Interrupted
+
+
+class Killer:
+    """Kills a worker at random moments, after so many runs each, while it is at a run."""
+
+    def __init__(self, monkeypatch, after: list[int], seed: int = 0) -> None:
+        self.after, self.random, self.killed = after, random.Random(seed), 0
+        self.pools: list[Local] = []
+        killer = self
+
+        def make(*arguments):
+            killer.pools.append(Local(*arguments))
+            return killer.pools[-1]
+
+        monkeypatch.setattr("vaekit.studies.local.Local", make)
+
+    def __call__(self, at: runners.Progress) -> None:
+        if not self.pools or self.killed == len(self.after) or at.done < self.after[self.killed]:
+            return
+        time.sleep(self.random.uniform(0.0, 0.2))
+        pids = [w.process.pid for w in self.pools[0].workers if w.call is not None and w.ready]
+        if pids:
+            os.kill(self.random.choice(pids), signal.SIGKILL)
+            self.killed += 1
+
+
+def killed_study(study, place, killer, kills):
+    at = run(study, place, workers=2, show=killer)
+    assert killer.killed == kills
+    assert at.lost == kills
+    assert (at.done, at.failed) == (len(study.calls), 0)
+    found = rows(study, place)
+    assert len(found) == len(study.calls) == len({row["hash"] for row in found})
+    assert {row["status"] for row in found} == {"finished"}
+    records = [path.name for path in (place / "records").iterdir()]
+    assert sorted(records) == sorted(f"{call.hash}.json" for call in study.calls)
+    assert not any((place / "work").iterdir())
+    return found
+
+
+def test_twelve_runs_and_a_kill(tiny, tmp_path, monkeypatch):
+    study = tiny({"seed": [0, 1, 2], "arguments.beta": [1.0, 2.0, 4.0, 8.0]})
+    killed = killed_study(study, tmp_path / "s", Killer(monkeypatch, [4]), kills=1)
+    run(study, tmp_path / "whole", workers=0)
+    scores = [
+        [[v for k, v in row.items() if k.startswith(("evaluation/", "last."))] for row in table]
+        for table in (killed, rows(study, tmp_path / "whole"))
+    ]
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.slow
+def test_two_hundred_runs_and_five_kills(tiny, tmp_path, monkeypatch):
+    study = tiny({"seed": list(range(50)), "arguments.beta": [1.0, 2.0, 4.0, 8.0]})
+    assert len(study.calls) == 200
+    killer = Killer(monkeypatch, [10, 45, 90, 130, 180])
+    found = killed_study(study, tmp_path / "s", killer, kills=5)
+    assert Counter(row["arguments.beta"] for row in found) == {1.0: 50, 2.0: 50, 4.0: 50, 8.0: 50}
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_the_next_time_goes_on(tiny, tmp_path):
+    long = tiny({"seed": [0, 1]}, **{"training.steps": 100_000}, training={"batch_size": 10})
+    work = tmp_path / "s" / "work"
+
+    def show(at):
+        if at.running == 2 and sum((path / "state.safetensors").exists() for path in work.iterdir()) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="start the study again"):
+        run(long, tmp_path / "s", workers=2, show=show)
+    from vaekit import Run
+
+    for call in long.calls:
+        stopped = Run.open(work / call.hash)
+        assert stopped.record["status"] == "interrupted"
+        assert stopped.state()[1]["at"]["step"] > 0
+
+
+@pytest.mark.slow
+def test_workers_end_with_whoever_started_them(tmp_path):
+    file = tmp_path / "long.toml"
+    file.write_text(
+        '[fixed]\nrecipe = "vae"\ndata = "digits"\ntraining.steps = 1_000_000\n[sweep]\nseed = [0, 1]\n'
+    )
+    place = tmp_path / "s"
+    words = ["-m", "vaekit", "study", str(file), "--out", str(place), "--workers", "2"]
+    runner = subprocess.Popen([sys.executable, *words], stderr=subprocess.DEVNULL)
+    try:
+        states = [place / "work"]
+        while sum(1 for path in states[0].glob("*/run.json")) < 2:
+            assert runner.poll() is None
+            time.sleep(0.1)
+    finally:
+        runner.kill()
+        runner.wait()
+    from vaekit import Run
+
+    until = time.monotonic() + 60
+    while {Run.open(path).record["status"] for path in (place / "work").iterdir()} != {"interrupted"}:
+        assert time.monotonic() < until, "a worker goes on without its runner"
+        time.sleep(0.1)
