@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import imports, minimal, pythae_games, step, trainer, versus_pythae
+from benchmarks import data, imports, minimal, pythae_games, stacked, step, trainer, versus_pythae
 from benchmarks.timing import CLOCKS, Row, keep_memory, quartiles
 
-SECTIONS = ("step", "trainer", "pythae", "pythae-games", "nll", "import")
+SECTIONS = ("step", "trainer", "stacked", "data", "pythae", "pythae-games", "nll", "import")
 
 
 def likelihood(threads: int) -> Iterator[Row]:
@@ -97,6 +97,10 @@ def main() -> None:
     parser.add_argument(
         "--games", nargs="*", default=(), choices=pythae_games.SYSTEMS, help="of `pythae-games`"
     )
+    parser.add_argument("--models", type=int, help="of `stacked`; default 4 on a CPU and 128 on a GPU")
+    parser.add_argument(
+        "--methods", nargs="*", default=(), choices=sorted(stacked.METHODS), help="of `stacked`; default all"
+    )
     parser.add_argument("--pythae-python", type=Path, help="a Python that has Pythae, instead of a new one")
     parser.add_argument("--cache", type=Path, help="folder for the environment of Pythae")
     asked = parser.parse_args()
@@ -115,6 +119,8 @@ def main() -> None:
     made: dict[str, Callable[[], Iterator[Row]]] = {
         "step": partial(step.run, asked.seconds, clock, asked.recipes, asked.settings),
         "trainer": partial(trainer.run, asked.seconds, clock),
+        "stacked": partial(stacked.run, asked.seconds, clock, asked.models, asked.methods),
+        "data": partial(data.run, min(asked.seconds, 4.0), clock),
         "pythae": partial(versus_pythae.run, asked.rounds, threads, asked.pythae_python, asked.cache),
         "pythae-games": partial(
             pythae_games.run, asked.rounds, threads, asked.pythae_python, asked.cache, asked.games

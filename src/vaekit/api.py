@@ -16,7 +16,7 @@ from vaekit.errors import ArgumentError, UserError, arguments_of
 from vaekit.parallel import team_here
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
-from vaekit.staged import check_stages, default_epochs, finish, made
+from vaekit.staged import check_stages, default_epochs, finish, made, refuse_heirs
 from vaekit.trainer import Fit, Progress, Show, Training, Weights
 
 Precision = Literal["float32", "bfloat16"]
@@ -78,11 +78,12 @@ def train(
     build = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if not 0 <= seed < 2**63:
         raise ArgumentError(f"`seed` is {seed}; expected 0 .. 2^63 - 1")
-    splits, source = _load(data, data_options or {})
+    splits, source = load_splits(data, data_options or {})
     team = team_here(device)
     where = pick_device(device) if team is None else team.device
     with own_stream(where, seed):
         system = build_system(build, splits.spec, arguments, where)
+        refuse_heirs(system)
         check_stages(system, splits, where)
         size = system.batch_size if batch_size is None else batch_size
         count = default_epochs(system, len(splits.train), size)
@@ -95,7 +96,7 @@ def train(
         fit = Fit(system, splits, training, save=lambda *_: None, show=show, team=team)
 
         def make() -> Run:
-            path = _free_place(system.call["recipe"], splits.spec.name) if out is None else Path(out)
+            path = free_place(system.call["recipe"], splits.spec.name) if out is None else Path(out)
             refuse_occupied(path)
             tensors, about = pack_system(system)
             run = Run.create(
@@ -184,7 +185,8 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _load(data: Any, options: dict[str, Any]) -> tuple[Splits, dict[str, Any]]:
+def load_splits(data: Any, options: dict[str, Any]) -> tuple[Splits, dict[str, Any]]:
+    """Splits as they are, or what `vaekit.data.load` makes of a name, path or array; and their record."""
     from vaekit.data import fingerprint, load
 
     if isinstance(data, Splits):
@@ -198,7 +200,8 @@ def _load(data: Any, options: dict[str, Any]) -> tuple[Splits, dict[str, Any]]:
     return splits, {"source": source, "options": options, "fingerprint": fingerprint(splits.train)}
 
 
-def _free_place(recipe: str, data: str) -> Path:
+def free_place(recipe: str, data: str) -> Path:
+    """The next free name below `runs/`."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{recipe}-{data}").strip("-.") or "run"
     for number in itertools.count(1):
         path = Path("runs") / f"{stem}-{number}"

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from vaekit.checks import number
+from vaekit.checks import number, whole
 from vaekit.schedules import Feedback, Schedule, Varying, Weight, value_of
 
 LARGEST_ERROR = 50.0
@@ -33,9 +33,9 @@ class Controller(Feedback):
     """A weight that moves until its term is at a set point.
 
     The integral stands still while the weight, before it is held within its range, is outside of it and the
-    error drives it further out: so it comes back as soon as the error turns. (The authors' programs stop it
-    whatever the sign of the error. An integral that has fallen below -k_p then never moves again, since P
-    alone cannot bring the weight back.)
+    error drives it further out: so it comes back as soon as the error turns. (The authors' program for
+    disentangling stops it whatever the sign of the error: a weight that the integral has taken further out
+    than k_p, the most that P can give, then stays there for good.)
 
     Args:
         term: name of the term that it listens to.
@@ -67,9 +67,8 @@ class Controller(Feedback):
         sign: int = 1,
     ) -> None:
         super().__init__(term)
-        if not isinstance(target, Schedule):
-            number(f"target of the {term}", target)
-        self.target: Weight = target
+        held = target if isinstance(target, Schedule) else float(number(f"target of the {term}", target))
+        self.target: Weight = held
         self.kp, self.ki = number("kp", kp, least=0), number("ki", ki, least=0)
         self.low = number("low", low)
         if not high > low:
@@ -97,6 +96,64 @@ class Controller(Feedback):
             moved = self.integral + torch.where(leaving, 0, moved)
             self.integral.copy_(moved)
         self.unheld.copy_(self.low + self.kp * torch.sigmoid(-error) + moved)
+
+
+class Growth(Feedback):
+    """A weight that falls while a term is positive and grows to 1 while it is negative (Klushyn et al. 2019).
+
+    w <- min(1, w exp(nu f v / elements)),   f = -1 where v > 0, tanh(tau (w - 1)) elsewhere
+
+    v is a negative log density: it is negative once the data are described better than by a density of 1,
+    which depends on their units. The more negative, the faster w grows; nu is per nat and element.
+
+    Args:
+        term: name of the term that it listens to.
+        elements: of one datum, over which its values are sums.
+        nu: pace.
+        tau: how early the growth slows down on the way to 1.
+        first: w in the beginning.
+        start: training steps before the rule begins, in which the weight is 0.
+
+    Raises:
+        ValueError: for a number that is out of its range.
+        TypeError: if one of them is no number.
+
+    References:
+        Learning Hierarchical Priors in VAEs. Klushyn, Chen, Kurle, Cseke, van der Smagt, 2019, arXiv
+        1905.04982; with this f, Jacobsen and Duraisamy 2022, arXiv 2109.07399.
+    """
+
+    def __init__(
+        self,
+        term: str,
+        elements: int,
+        *,
+        nu: float = 0.005,
+        tau: float = 1.0,
+        first: float = 1e-9,
+        start: int = 0,
+    ) -> None:
+        super().__init__(term)
+        self.elements = whole("elements", elements)
+        self.nu, self.tau = number("nu", nu, above=0), number("tau", tau, above=0)
+        self.start = whole("start", start, least=0)
+        first = number("first", first, above=0, most=1)
+        self.register_buffer("weight", torch.full((), first, dtype=torch.float64))
+        self.register_buffer("step", torch.zeros((), dtype=torch.float64))
+        self.weight: Tensor
+        self.step: Tensor
+
+    def forward(self) -> Tensor:
+        """The weight of this step."""
+        return torch.where(self.step < self.start, 0, self.weight)
+
+    def hear(self, values: Mapping[str, Tensor]) -> None:
+        """Work out the weight of the next step."""
+        value = values[self.hears[0]].to(self.weight.dtype) / self.elements
+        towards = torch.where(value > 0, -1, (self.tau * (self.weight - 1)).tanh())
+        moved = (self.weight * (self.nu * towards * value).exp()).clamp_max(1)
+        self.weight.copy_(torch.where(self.step < self.start, self.weight, moved))
+        self.step.add_(1)
 
 
 class Shares(Varying):

@@ -32,8 +32,7 @@ from vaekit.metrics.passes import evaluating, home_of
 from vaekit.models import Model
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, build_system, find_recipe
-from vaekit.staged import default_epochs, stages_in_memory
-from vaekit.stages import Composed
+from vaekit.staged import default_epochs, refuse_heirs, stages_in_memory
 from vaekit.system import System
 from vaekit.trainer import Fit, Progress, Show, Training
 
@@ -163,11 +162,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         device = pick_device(self.device)
         with own_stream(device, seed):
             system = build_system(recipe, spec, arguments, device)
+            refuse_heirs(system)
             training = self._training(system, len(train), seed)
             show = _printer(self.verbose, training.epochs)
             loop = Fit(system, splits, training, save=lambda *_: None, show=show)
             loop.run()
-            self._stages = stages_in_memory(system, loop)
+            self._source = stages_in_memory(system, loop)
         self.spec_, self.model_, self.call_, self.seed_ = spec, system.model, system.call, seed
         self.history_, self.n_iter_ = loop.rows, loop.at.epoch
         codes = self._codes(rows[:1], None)
@@ -312,9 +312,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         if n_samples < 1:
             raise ValueError(f"`n_samples` is {n_samples}; expected 1 or more")
         sizes = [min(_ROWS, n_samples - begin) for begin in range(0, n_samples, _ROWS)]
-        source = self.model_ if self._stages is None else Composed(self.model_, self._stages)
-        with evaluating(source, self._draw_seed(random_state)):
-            found = [source.generate(size).sample() for size in sizes]
+        with evaluating(self._source, self._draw_seed(random_state)):
+            found = [self._source.generate(size).sample() for size in sizes]
             return _restore(torch.cat(found), self.spec_, np.float64)
 
     def score_samples(self, X: ArrayLike) -> Array:
@@ -351,8 +350,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         """On the CPU, so that it can be loaded where there is no accelerator."""
         state = dict(super().__getstate__())
         if "model_" in state and home_of(state["model_"])[0].type != "cpu":
-            state["model_"] = copy.deepcopy(state["model_"]).cpu()
-            state["_stages"] = copy.deepcopy(state["_stages"]).cpu() if state["_stages"] is not None else None
+            pair = copy.deepcopy([state["model_"], state["_source"]])  # together: they share the decoder
+            state["model_"], state["_source"] = (model.cpu() for model in pair)
         return state
 
     def __sklearn_tags__(self) -> Any:

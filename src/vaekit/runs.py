@@ -248,6 +248,8 @@ class Run:
     def generator(self, sampler: str = "auto") -> Model:
         """The model, whose `generate` draws latents from a sampler of the run.
 
+        A stage on the data themselves has a model of its own, which takes its place.
+
         Args:
             sampler: "prior"; the name of a sampler that was fitted (`vaekit.fit_sampler`); "stages", the
                 run's own; or "auto": the stages if it has any, else the prior.
@@ -261,6 +263,9 @@ class Run:
         if sampler in ("auto", "stages"):
             if not stages:
                 raise UserError(f"{self.path} has no stages: take the sampler prior, or fit one")
+            on_data = [part["name"] for part in stages if part["latent"] is None]
+            if on_data:
+                return self.stage(on_data[-1]).model()
             return self._composed([(Run.open(self.path / STAGES / part["name"]), part) for part in stages])
         folder = self.path / SAMPLERS
         if (folder / sampler).is_dir():
@@ -290,7 +295,7 @@ class Run:
             return model
         for part in self.record.get("stages") or []:
             if (found := self.stage(part["name"]).classifier()) is not None:
-                return OnLatents(model, part["latent"], found)
+                return found if part["latent"] is None else OnLatents(model, part["latent"], found)
         return None
 
     def samplers(self) -> list[str]:

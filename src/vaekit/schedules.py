@@ -55,12 +55,15 @@ class Linear(Schedule):
         super().__init__()
         if steps < 1:
             raise ValueError(f"`steps` is {steps}; expected at least 1")
-        self.start, self.end, self.steps = start, end, steps
+        self.start, self.end, self.steps = float(start), float(end), steps
+        # known from the start: a stack of models puts vectors in the place of both ends
+        self.rises = start <= end
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""
-        low, high = sorted((self.start, self.end))
-        return torch.add(step * ((self.end - self.start) / self.steps), self.start).clamp(low, high)
+        low, high = (self.start, self.end) if self.rises else (self.end, self.start)
+        line = torch.add(step * ((self.end - self.start) / self.steps), self.start)
+        return line.clamp(min=low).clamp(max=high)
 
 
 class Exponential(Schedule):
@@ -132,8 +135,8 @@ class Steps(Schedule):
 class Stairs(Schedule):
     """From `start` to `end` by `rise` after every so many steps, then constant.
 
-    >>> Stairs(0.5, 1.0, rise=0.2, every=3).at(torch.tensor([0.0, 2.0, 3.0, 6.0, 9.0, 99.0])).tolist()
-    [0.5, 0.5, 0.7, 0.9, 1.0, 1.0]
+    >>> Stairs(0.5, 1.25, rise=0.5, every=3).at(torch.tensor([0.0, 2.0, 3.0, 6.0, 99.0])).tolist()
+    [0.5, 0.5, 1.0, 1.25, 1.25]
     """
 
     def __init__(self, start: float, end: float, rise: float, every: int) -> None:
@@ -143,7 +146,7 @@ class Stairs(Schedule):
                 f"got start {start}, end {end}, rise {rise} and every {every}; expected start <= end, a rise "
                 "above 0 and at least 1 step"
             )
-        self.start, self.end, self.rise, self.every = start, end, rise, every
+        self.start, self.end, self.rise, self.every = float(start), float(end), float(rise), every
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""

@@ -22,6 +22,7 @@ from vaekit.randomness import own_stream
 from vaekit.runs import SAMPLERS, STAGES, Recipe, Run, build_system, find_recipe
 from vaekit.stages import (
     COMPONENTS,
+    Composed,
     Encoded,
     Hypersphere,
     Mixture,
@@ -51,8 +52,8 @@ Started = Callable[[Run], None]
 class Stopped(KeyboardInterrupt):
     """A training that was stopped on purpose, and can go on: `path` is the run directory."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} was stopped; `vaekit.resume` goes on with it")
+    def __init__(self, path: Path, how: str = "vaekit.resume") -> None:
+        super().__init__(f"{path} was stopped; `{how}` goes on with it")
         self.path = path
 
 
@@ -131,9 +132,46 @@ def check_stages(system: System, splits: Splits, device: torch.device) -> None:
         UserError: as the stage's recipe says.
     """
     for stage in system.stages:
-        codes = Encoded(splits.train, system.model, stage.latent, stage.given)
+        of = splits.spec
+        if stage.latent is not None:
+            of = Encoded(splits.train, system.model, stage.latent, stage.given).spec
         with own_stream(device, 0):
-            build_system(find_recipe(stage.recipe), codes.spec, stage.arguments, "meta")
+            later = build_system(find_recipe(stage.recipe), of, stage.arguments, "meta")
+        for mine, theirs in later.inherits.items():
+            wanted, found = (
+                {key: tuple(value.shape) for key, value in model.get_submodule(name).state_dict().items()}
+                for model, name in ((later.model, mine), (system.model, theirs))
+            )
+            if wanted != found:
+                raise UserError(
+                    f"the stage {stage.name!r} takes {theirs!r} over from the trained model, and its "
+                    "arguments make it of another shape: give both the same latents and networks"
+                )
+
+
+def refuse_heirs(system: System) -> None:
+    """Refuse a system that takes trained parts over from another, where there is no other.
+
+    Raises:
+        UserError: if it does.
+    """
+    if system.inherits:
+        name = system.call.get("recipe")
+        raise UserError(
+            f"{name} takes {', '.join(system.inherits.values())} over from a trained model: it is made for a "
+            "stage, and trained with the recipe that has this stage, such as id_gan"
+        )
+
+
+def inherit(later: System, model: Model) -> None:
+    """Give the system of a stage what it inherits from the model below, which is trained.
+
+    Args:
+        later: changed in place.
+        model: the trained one.
+    """
+    for mine, theirs in later.inherits.items():
+        later.model.get_submodule(mine).load_state_dict(model.get_submodule(theirs).state_dict())
 
 
 def _stage_settings(system: System, fit: Fit, number: int) -> tuple[Training, float]:
@@ -201,6 +239,7 @@ def _train_stage(
             earlier = None
     with own_stream(device, settings.seed):
         system = build_system(build, codes.spec, stage.arguments, device)
+        inherit(system, model)
         training = _stage_training(stage, system, len(codes.train), settings, share, epochs)
         fit = Fit(system, codes, training, save=lambda *_: None, show=show, team=team)
 
@@ -224,24 +263,35 @@ def _train_stage(
         return finish(earlier, fit, system, show, started)
 
 
-def stages_in_memory(system: System, fit: Fit, show: Show | None = None) -> Stages | None:
-    """Train the stages of a system that is trained, without a run directory; None if it has none.
+def stages_in_memory(system: System, fit: Fit, show: Show | None = None) -> Model:
+    """Train the stages of a system that is trained, without a run directory.
+
+    Returns:
+        The model whose `generate` gives new data: that of the last stage on the data themselves, or the
+        system's own, with its latents drawn by the stages where there are any.
 
     Args:
         system: trained by `fit`.
         fit: its training, whose settings and share of the default epochs the stages take over.
         show: as for `vaekit.train`.
     """
-    parts = []
+    parts: list[tuple[Model, str, str | None, bool]] = []
+    source: Model | None = None
     for number, stage in enumerate(system.stages):
         settings, share = _stage_settings(system, fit, number)
         codes = encoded_splits(fit.splits, system.model, stage.latent, stage.given)
         with own_stream(fit.device, settings.seed):
             built = build_system(find_recipe(stage.recipe), codes.spec, stage.arguments, fit.device)
+            inherit(built, system.model)
             training = _stage_training(stage, built, len(codes.train), settings, share)
             Fit(built, codes, training, save=lambda *_: None, show=show).run()
-        parts.append((built.model, stage.latent, stage.given, codes.spec.kind == "categorical"))
-    return Stages(parts) if parts else None
+        if stage.latent is None:
+            source = built.model
+        else:
+            parts.append((built.model, stage.latent, stage.given, codes.spec.kind == "categorical"))
+    if source is not None:
+        return source
+    return Composed(system.model, Stages(parts)) if parts else system.model
 
 
 def fit_sampler(

@@ -25,18 +25,30 @@ class Stage:
         name: of the stage, and of its directory in the run.
         recipe: name of the recipe.
         arguments: of the recipe.
-        latent: name of the latent that is its data, drawn anew at every visit.
+        latent: name of the latent that is its data, drawn anew at every visit; None where its data are those
+            of the system itself. Such a stage is a further model of the data, and stands in the system's
+            place where new data are drawn.
         given: name of the latent that is its condition, if any.
         epochs, batch_size: where they are not the recipe's own.
+
+    Raises:
+        ValueError: for a condition beside the system's own data.
     """
 
     name: str
     recipe: str
     arguments: dict[str, Any]
-    latent: str = "z"
+    latent: str | None = "z"
     given: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.latent is None and self.given is not None:
+            raise ValueError(
+                f"the stage {self.name!r} has `latent` None, the data themselves, and `given` "
+                f"{self.given!r}; expected a condition for the stage of a latent alone"
+            )
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,8 @@ class System:
         least_batch: fewest data in a batch from which it can learn at all. A last batch may be smaller.
         stages: what is trained afterwards, one after the other, on the latents of this system. New data are
             then drawn by the stages: they draw the latents, and the model turns them into p(x|z).
+        inherits: parts of the model that come trained from the system whose stage this is, and that nobody
+            moves: name of the submodule here -> name of the submodule there. Alone it cannot be trained.
         call: the recorded call: {"recipe": name, "arguments": {...}}. Filled in by `recipe`.
     """
 
@@ -65,6 +79,7 @@ class System:
     scheduled: bool = False
     least_batch: int = 1
     stages: tuple[Stage, ...] = ()
+    inherits: dict[str, str] = field(default_factory=dict)
     call: dict[str, Any] = field(default_factory=dict)
 
     def modules(self) -> dict[str, nn.Module]:

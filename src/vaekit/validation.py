@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from vaekit.checkpoint import Tensors, device_of
-from vaekit.data.batch import Data
+from vaekit.data.batch import Batch, Data
 from vaekit.errors import UnsupportedError
 from vaekit.models import Classifier, without_withheld
 from vaekit.parallel import Team
@@ -25,7 +25,7 @@ def validate(system: System, data: Data, batch_size: int, team: Team | None = No
     withheld from it; of a classifier, "error" is the share of them that it gets wrong. Several processes each
     take their rows of every batch, and know the means of all.
     """
-    procedure, model, device = system.procedure, system.model, device_of(system)
+    model, device = system.model, device_of(system)
     totals: Tensors = {}
     tally: Tensors = {}
     count = 0
@@ -36,16 +36,7 @@ def validate(system: System, data: Data, batch_size: int, team: Team | None = No
             if team is not None:
                 batch, shown = team.part(batch), team.part(shown)
                 mine = shown.count
-            trace = procedure.trace(shown, Manner())
-            values: Tensors = {}
-            for player in procedure.players:
-                judged = procedure.judged(player, trace)
-                values |= procedure.labelled(player, {**judged.values, "loss": judged.total})
-            try:
-                values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
-                values["elbo"] = -values["distortion"] - values["rate"]
-            except UnsupportedError:
-                pass  # no density, no bound: the players' own values are all there is
+            values = measured(system, shown)
             for name, value in values.items():
                 totals[name] = totals.get(name, 0) + mine * value.double()
             count += size
@@ -58,3 +49,19 @@ def validate(system: System, data: Data, batch_size: int, team: Team | None = No
         totals, tally = team.sums(totals), team.sums(tally)
     found = {name: float(total / count) for name, total in totals.items()}
     return found | ({"error": float(tally["wrong"] / tally["labelled"])} if tally.get("labelled") else {})
+
+
+def measured(system: System, batch: Batch) -> Tensors:
+    """What is said of one batch: every player's named values, and the parts of the ELBO if there is one."""
+    procedure = system.procedure
+    trace = procedure.trace(batch, Manner())
+    values: Tensors = {}
+    for player in procedure.players:
+        judged = procedure.judged(player, trace)
+        values |= procedure.labelled(player, {**judged.values, "loss": judged.total})
+    try:
+        values["distortion"], values["rate"] = Distortion()(trace).mean(), Rate()(trace).mean()
+        values["elbo"] = -values["distortion"] - values["rate"]
+    except UnsupportedError:
+        pass  # no density, no bound: the players' own values are all there is
+    return values

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vaekit import recipes
+from vaekit.data.dsprites import dsprites_images
 
 ROOT = Path(__file__).parents[2]
 STEPS = 3
@@ -56,6 +57,39 @@ def test_another_loss_is_refused(step, monkeypatch):
     assert row.note.startswith("refused")
 
 
+@pytest.mark.parametrize("method", ["dip_vae_i", "factor_vae"])
+def test_stacks_and_single_models_are_the_same_work(step, monkeypatch, method):
+    stacked = import_module("benchmarks.stacked")
+    few = {"shape": 2, "scale": 6, "orientation": 40, "position_x": 32, "position_y": 16}
+    for name, value in {"BATCH": 4, "EVERY": few}.items():
+        monkeypatch.setattr(stacked, name, value)
+    device = torch.device("cpu")
+    data = stacked.sprites(device)
+    assert len(data) == 4
+    assert [image.sum().item() for image in data.take(range(4))["x"]] == [
+        image.sum().item() for image in torch.from_numpy(dsprites_images([0, 16, 491520, 491536])).float()
+    ]
+    together, apart = (side(method, 7, data, device) for side in (stacked.Together, stacked.Apart))
+    strengths = stacked.METHODS[method][3]
+    assert together.fit.stack.values[0].tolist() == [*strengths, strengths[0]]
+    assert together.fit.seeds == [0, 1]
+    together.step()
+    apart.step(exact=True)
+    assert torch.allclose(together.losses(), apart.totals, rtol=1e-5)
+    assert stacked.hours(1e-3) == pytest.approx(12_600 * 300_000 * 1e-3 / 3600)
+
+
+def test_a_study_that_is_not_the_same_is_refused(step, monkeypatch):
+    stacked = import_module("benchmarks.stacked")
+    few = {"shape": 2, "scale": 6, "orientation": 40, "position_x": 32, "position_y": 16}
+    for name, value in {"BATCH": 2, "EVERY": few, "AGREEMENT": -1.0}.items():
+        monkeypatch.setattr(stacked, name, value)
+    rows = list(stacked.run(0.1, lambda: pytest.fail("it was timed"), 1, ["beta_vae"]))
+    assert len(rows) == 1
+    assert rows[0].ratio is None
+    assert rows[0].note.startswith("refused")
+
+
 def test_rows(step):
     timing = sys.modules["benchmarks.timing"]
     row = timing.row_of("s", "n", ("a", [2.0, 3.0, 8.0]), ("b", [1.0, 2.0, 2.0]), most=1.5)
@@ -98,3 +132,14 @@ def test_gradients_of_games_are_those_by_hand(step, tmp_path, monkeypatch):
             for network, way in found.items():
                 assert way["cosine"] == pytest.approx(1, abs=1e-9), (name, network)
                 assert way["length"] == pytest.approx(1, abs=1e-7), (name, network)
+
+
+def test_rows_of_data(step):
+    data = import_module("benchmarks.data")
+    from vaekit.worlds import mini_xy
+
+    row = data.batches("mini_xy", mini_xy(), 64, 0.01, data.time.perf_counter, least=1e-9)
+    assert row.rounds == 8
+    assert row.met
+    assert row.fastest >= row.high >= row.ratio >= row.low > 0
+    assert row.seconds["batch"] == pytest.approx(64 / (row.fastest * data.RATE))

@@ -110,7 +110,7 @@ def test_a_signal_before_the_training_leaves_nothing(vaekit, here, tiny, monkeyp
     def stop(*args: object, **kwargs: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(api, "_load", stop)
+    monkeypatch.setattr(api, "load_splits", stop)
     said = vaekit("train", *tiny)
     assert said.code == 130
     assert said.err.strip() == "vaekit: stopped"

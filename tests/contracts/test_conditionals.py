@@ -35,6 +35,7 @@ FLAT = {
     "ContinuousBernoulli": lambda: c.ContinuousBernoulli(network, (4,)),
     "DiscretisedLogistic": lambda: c.DiscretisedLogistic(network, (4,), levels=8),
     "FixedGaussian": lambda: c.FixedGaussian(network, (4,), sigma=0.3),
+    "Frozen": lambda: c.Frozen(c.Gaussian(network, (4,))),
     "Gaussian": lambda: c.Gaussian(network, (4,)),
     "Laplace": lambda: c.Laplace(network, (4,)),
     "LowRankGaussian": lambda: c.LowRankGaussian(network, (4,), rank=2),
@@ -43,12 +44,14 @@ FLAT = {
     "Poisson": lambda: c.Poisson(network, (4,)),
     "RankOneGaussian": lambda: c.RankOneGaussian(network, (4,)),
     "SharedGaussian": lambda: c.SharedGaussian(network, (4,)),
+    "Uninferred": lambda: c.Uninferred((4,), (3,)),
     "StructuredGaussian": lambda: trained(c.StructuredGaussian(network, (4,), neighbourhood=3)),
 }
 PRIORS = {
     "GaussianMixture": lambda: c.GaussianMixture((4,), components=3),
     "GaussianRing": lambda: c.GaussianRing((4,), components=3),
     "LearnedGaussian": lambda: c.LearnedGaussian((4,)),
+    "ScaledGaussian": lambda: c.ScaledGaussian((4,)),
     "StandardGaussian": lambda: c.StandardGaussian((4,)),
     "UnitCube": lambda: c.UnitCube((4,)),
 }
@@ -57,7 +60,8 @@ ELSEWHERE = {  # below
     "VampPrior",
 }  # fmt: skip
 ELSEWHERE |= {"Autoregressive", "GumbelSoftmax", "Quantised", "UniformCodes", "UniformOneHot"}  # test_codes
-IMAGES = [name for name in FLAT if name not in ("CholeskyGaussian", "LowRankGaussian", "RankOneGaussian")]
+VECTORS = ("CholeskyGaussian", "Frozen", "LowRankGaussian", "RankOneGaussian", "Uninferred")
+IMAGES = [name for name in FLAT if name not in VECTORS]
 
 
 def test_every_conditional_is_here():
@@ -80,6 +84,13 @@ def test_conditional_of_pictures(name):
 @pytest.mark.parametrize("name", PRIORS)
 def test_prior(name):
     check_conditional(PRIORS[name](), event=(4,))
+
+
+@pytest.mark.parametrize("scales", [(1, 3, 3), (2, 1, 1), (3,), (2, 3, 3)])
+def test_shared_scales_of_any_shape(scales):
+    made = trained(c.SharedGaussian(network, (2, 3, 3), scales))
+    check_conditional(made, torch.randn(5, 3), event=(2, 3, 3))
+    torch.testing.assert_close(made(torch.randn(5, 3)).stddev[4], made.log_std.exp().expand(2, 3, 3))
 
 
 def test_learned_priors_stay_densities_wherever_they_go():
@@ -224,6 +235,9 @@ def test_cholesky_entries_stand_below_the_diagonal():
         (lambda: c.CholeskyGaussian(network, (2, 2)), "vector"),
         (lambda: c.FixedGaussian(network, (4,), sigma=0.0), "sigma"),
         (lambda: c.GaussianRing((1,)), "plane"),
+        (lambda: c.ScaledGaussian((2, 2)), "vector"),
+        (lambda: c.SharedGaussian(network, (2, 3), (2,)), "`scales`"),
+        (lambda: c.SharedGaussian(network, (2,), (1, 2)), "`scales`"),
         (lambda: c.DiscretisedLogistic(network, (4,), levels=1), "levels"),
         (lambda: c.Categorical(network, (4,), levels=1), "levels"),
         (lambda: c.GaussianMixture((4,), components=0), "components"),

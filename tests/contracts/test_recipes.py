@@ -23,10 +23,12 @@ SPECS = [
     Spec("bits with a condition", (7,), "binary", 40, **CONDITION),
     Spec("levels with a condition", (7,), "unit", 40, levels=5, **CONDITION),
     Spec("levels with some labels", (7,), "unit", 40, levels=5, classes=3, labelled=9),
+    Spec("pairs of levels", (7,), "unit", 40, levels=5, factors={"a": 5, "b": 8}, pairs="uniform"),
 ]
 
 PICTURES = [
     Spec("pictures", (1, 8, 8), "unit", 40),
+    Spec("numbers with known parameters", (7,), "real", 40, theta=("a", "b"), labelled=9),
     Spec("codes of codes", (2, 3), "categorical", 40, levels=5, context=(2, 2)),
 ]
 
@@ -55,6 +57,8 @@ def small(recipe) -> dict[str, object]:
     for name in ("critic", "regressors"):
         if name in parameters:
             sizes[name] = (8,)
+    if "start" in parameters:  # when something begins
+        sizes["start"] = 1
     if "samples" in parameters and parameters["samples"].default > 4:
         sizes["samples"] = 4
     return sizes
@@ -73,8 +77,8 @@ def test_recipe_keeps_the_contract(name):
     missing = set(list(inspect.signature(recipe).parameters)[1:])
     taken = []
     for spec in SPECS:
-        if spec.labelled is not None and taken:
-            continue  # the recipe has no use for labels
+        if (spec.labelled is not None or spec.pairs is not None) and taken:
+            continue  # the recipe has no use for labels, or partners
         try:
             recipe(spec, **small(recipe))
         except UnsupportedError:
@@ -113,6 +117,8 @@ VARIANTS = [
     ("vae", {"posterior": "low_rank", "estimator": "stl", "prior": "learned"}),
     ("vae", {"prior": "flow"}),
     ("vamp_vae", {"prior": "mixture", "components": 4}),
+    ("hierarchical_prior_vae", {"prior": "full"}),
+    ("hierarchical_prior_vae", {"prior": "scaled", "weight": "rising"}),
     ("hvae", {"prior": "standard"}),
     ("ladder_vae", {"batch_norm": True}),
     ("flow_density", {"flow": "realnvp"}),

@@ -17,6 +17,7 @@ from vaekit.models import Chain, Flat
 from vaekit.networks import MLP
 from vaekit.terms import (
     MMD,
+    Acceptance,
     Capacity,
     CodebookLoss,
     Commitment,
@@ -33,7 +34,10 @@ from vaekit.terms import (
     Predictability,
     PredictionError,
     Rate,
+    Recognition,
+    Rejection,
     SquaredError,
+    SquaredSlope,
     TotalCorrelation,
     UnitVariance,
     codes,
@@ -109,9 +113,13 @@ TERMS = {
     "permutation test": PermutationTest(Judge()),
     "prediction error": PredictionError(Guess()),
     "predictability": Predictability(Guess()),
+    "acceptance": Acceptance(Judge()),
+    "rejection": Rejection(Judge()),
+    "squared slope": SquaredSlope(Judge()),
 }
 ADVERSARIAL = [
-    "density ratio", "deception", "discrimination", "permutation test", "prediction error", "predictability"
+    "density ratio", "deception", "discrimination", "permutation test", "prediction error", "predictability",
+    "acceptance", "rejection", "squared slope",
 ]  # fmt: skip
 
 COUPLED = {
@@ -129,9 +137,10 @@ CODES = [Commitment(), CodebookLoss(), Distortion(), Rate()]
 
 def test_every_term_is_here():
     found = {type(term).__name__ for term in (*TERMS.values(), *COUPLED.values(), *CODES)}
-    found |= {"On", "MMD", "InverseWeighted", "LiteralMahalanobis", "Mahalanobis"}  # below
-    # of one likelihood, and of a model that has labels: tests/closed_form, tests/models
-    found |= {"PrecisionPrior", "Classification"}
+    found |= {"On", "MMD", "Recognition", "InverseWeighted", "LiteralMahalanobis", "Mahalanobis"}  # below
+    # of one likelihood, of a model that has labels, of pictures, of data with parameters: tests/closed_form,
+    # tests/models
+    found |= {"PrecisionPrior", "Classification", "BlurredError", "Told", "ToldDecoder"}
     public = {n for n in terms.__all__ if inspect.isclass(getattr(terms, n))} - {"Term"}
     assert public == found
 
@@ -174,6 +183,13 @@ def test_mmd(model, samples):
     assert MMD().couples_batch
     assert MMD()(trace).shape == ()
     assert MMD()(trace).isfinite()
+
+
+@pytest.mark.parametrize("samples", [None, DRAWS])
+def test_recognition(samples):
+    encoder = c.Gaussian(network(BITS), (3,)).double()
+    check_term(Recognition(encoder), trace_of("flat", samples))
+    check_term(Recognition(encoder, "z1"), trace_of("two latents", samples))
 
 
 @pytest.mark.parametrize("samples", [None, DRAWS])

@@ -47,6 +47,16 @@ def test_frechet_of_covariances_that_do_not_commute():
     assert frechet(a, b) == pytest.approx(expected, abs=1e-9)
 
 
+def test_frechet_of_one_covariance_is_the_distance_of_the_means_and_turns_along():
+    covariance = torch.tensor([[2.0, 0.8, 0.0], [0.8, 1.0, 0.3], [0.0, 0.3, 0.5]]).double()
+    centre = torch.tensor([0.5, -1.0, 2.0]).double()
+    a, b = (exact(normal(40, s), m, covariance) for s, m in ((0, torch.zeros(3)), (1, centre)))
+    assert frechet(a, b) == pytest.approx(0.25 + 1 + 4, abs=1e-9)
+    other = exact(normal(40, 2), centre, torch.eye(3).double())
+    turn, _ = torch.linalg.qr(normal(3, 5))
+    assert frechet(a @ turn, other @ turn) == pytest.approx(frechet(a, other), abs=1e-9)
+
+
 def test_energy_distance_is_that_of_the_definition():
     a, b = normal(40, 0), normal(30, 1) + 0.5
     between = torch.stack([(x - y).norm() for x in a for y in b]).mean()

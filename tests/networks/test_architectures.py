@@ -54,6 +54,7 @@ ACTIVATIONS = {
     "tanh": lambda x: 2 * torch.sigmoid(2 * x) - 1,
     "elu": lambda x: torch.where(x > 0, x, x.exp() - 1),
     "gelu": lambda x: x * torch.special.ndtr(x),
+    "silu": lambda x: x / (1 + (-x).exp()),
     "leaky_relu": lambda x: torch.where(x > 0, x, 0.01 * x),
     "softplus": lambda x: (1 + x.exp()).log(),
     "identity": lambda x: x,

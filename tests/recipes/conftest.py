@@ -20,6 +20,7 @@ from vaekit.trace import Batch, Trace
 SHAPE, CONTEXT, ROWS = (1, 4, 4), (3,), 12
 
 SMALL: dict[str, dict[str, Any]] = {
+    "ada_gvae": {"latents": 3, "hidden": (8,)},
     "adversarial_autoencoder": {"latents": 3, "hidden": (8,), "critic": (6,)},
     "annealed_vae": {"ramp": 10, "capacity": 4.0, "latents": 3, "hidden": (8,)},
     "beta_tcvae": {"latents": 3, "hidden": (8,)},
@@ -36,7 +37,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "full_covariance_vae": {"latents": 3, "hidden": (8,)},
     "gcvae": {"rate_target": 0.5, "latents": 3, "hidden": (8,)},
     "gumbel_vae": {"latents": 3, "classes": 4, "hidden": (8,)},
+    "hierarchical_prior_vae": {"latents": 3, "alpha": 2.0, "start": 1, "hidden": (8,)},
     "hvae": {"components": 5, "warmup": 10, "latents": (3, 2), "hidden": (8,)},
+    "id_gan": {"latents": 3, "hidden": (8,), "second_epochs": 2},
+    "id_gan_generator": {"latents": 3, "hidden": (8,), "information": 0.1, "nuisance": 2},
     "info_vae": {"alpha": 0.5, "lambda_mmd": 20.0, "latents": 3, "hidden": (8,)},
     "iwae": {"samples": 4, "latents": 3, "hidden": (8, 7)},
     "ladder_vae": {"latents": (3, 2), "hidden": (8, 7), "warmup": 10},
@@ -45,6 +49,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "m2": {"latents": 3, "hidden": (8,)},
     "miwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "nash_ae": {"latents": 3, "hidden": (8,), "regressors": (6,)},
+    "overlap_vae": {"latents": 3, "hidden": (8,)},
     "piwae": {"groups": 2, "samples": 3, "latents": 3, "hidden": (8, 7)},
     "ppca": {"latents": 3},
     "sigma_vae": {"latents": 3, "hidden": (8,)},
@@ -60,9 +65,13 @@ SMALL: dict[str, dict[str, Any]] = {
 """Arguments that keep a system small; a new recipe needs an entry."""
 
 FITTING: dict[str, dict[str, Any]] = {
+    "ada_gvae": {"factors": {"a": 4, "b": 5}, "pairs": 1},
     "cvae": {"context": True},
     "cvae_gan": {"kind": "unit", "context": True, "classes": 3},
     "flow_density": {"kind": "real"},
+    "hierarchical_prior_vae": {"kind": "real", "theta": ("a", "b"), "labelled": 6},
+    "id_gan": {"kind": "unit"},
+    "id_gan_generator": {"kind": "unit"},
     "latent_vae": {"kind": "real"},
     "m1_m2": {"classes": 3, "labelled": 6},
     "m2": {"classes": 3, "labelled": 6},
@@ -138,7 +147,13 @@ def batch_of() -> Callable[..., Batch]:
             batch["y"] = torch.randint(spec.classes, (rows,), generator=generator)
         if spec.context is not None:
             batch["c"] = torch.randn(rows, *spec.context, generator=generator, dtype=torch.float64)
-        if spec.labelled is not None:  # every other label is known
+        if spec.pairs is not None:
+            other = torch.rand(rows, *spec.shape, generator=generator, dtype=torch.float64)
+            batch["partner"] = (other > 0.6).to(other.dtype) if spec.kind == "binary" else other
+        if spec.theta is not None:
+            theta = torch.randn(rows, len(spec.theta), generator=generator, dtype=torch.float64)
+            batch["theta"] = theta.masked_fill(torch.arange(rows)[:, None] % 2 == 1, torch.nan)
+        elif spec.labelled is not None:  # every other label is known
             batch["y"] = torch.where(torch.arange(rows) % 2 == 0, torch.arange(rows) % spec.classes, -1)
         return batch
 

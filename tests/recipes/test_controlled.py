@@ -272,7 +272,11 @@ def test_defaults_are_the_papers(spec):
     ("name", "arguments", "words"),
     [
         ("control_vae", {"capacity": -1.0}, "`capacity` is -1.0; expected"),
-        ("control_vae", {"capacity": 0.3}, "`start` is 0.5; expected a finite number at least 0 and at most"),
+        (
+            "control_vae",
+            {"capacity": 0.3},
+            "`start` is 0.5, above `capacity` 0.3: take a smaller one, or None",
+        ),
         ("control_vae", {"beta_min": 2.0, "beta_max": 2.0}, "`beta_max` is 2.0; expected .* above 2"),
         ("control_vae", {"kp": -0.1}, "`kp` is -0.1"),
         ("control_vae", {"ki": math.nan}, "`ki` is nan"),

@@ -15,6 +15,10 @@ import torch
 from vaekit import recipes
 
 OTHER = {
+    "ada_gvae": {
+        "beta": 3.0, "averaging": "ml_vae", "latents": 4, "likelihood": "gaussian", "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2,
+    },
     "adversarial_autoencoder": {
         "latents": 4, "encoder": "gaussian", "prior": "mixture", "critic": (7,), "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "critic_learning_rate": 1e-2,
@@ -80,10 +84,24 @@ OTHER = {
         "latents": 4, "classes": 5, "temperature": 2.0, "lowest": 1.0, "rate": 0.1, "hard": True, "beta": 0.5,
         "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
+    "hierarchical_prior_vae": {
+        "prior": "full", "latents": 4, "alpha": 3.0, "weight": {"weight": "rising", "nu": None}, "start": 2,
+        "nu": 0.5, "likelihood": "gaussian", "architecture": "gated", "hidden": (9,),
+        "activation": "tanh", "learning_rate": 1e-2,
+    },
     "hvae": {
         "prior": "mixture", "components": 4, "pseudo_mean": 0.4, "pseudo_std": 0.2, "warmup": 0,
         "latents": (3, 3, 2), "likelihood": "gaussian", "architecture": "mlp", "hidden": (9,),
         "learning_rate": 1e-2,
+    },
+    "id_gan": {
+        "beta": 3.0, "information": 0.2, "penalty": 2.0, "nuisance": 1, "latents": 4,
+        "likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "second_epochs": 70,
+        "learning_rate": 1e-2, "second_learning_rate": 1e-2,
+    },
+    "id_gan_generator": {
+        "information": 0.5, "penalty": 2.0, "nuisance": 0, "latents": 4, "architecture": "gated",
+        "hidden": (9,), "learning_rate": 1e-2,
     },
     "info_vae": {
         "alpha": 0.4, "lambda_mmd": 30.0, "kernel": "imq", "scales": (0.5, 2.0), "latents": 4,
@@ -114,6 +132,10 @@ OTHER = {
     "nash_ae": {
         "lambda_covariance": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
+    },
+    "overlap_vae": {
+        "beta": 0.5, "radius": 2, "alpha": 3.0, "latents": 4, "mean": (0.3,), "std": (0.5,),
+        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "piwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",

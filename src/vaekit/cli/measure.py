@@ -23,6 +23,10 @@ def evaluate_command(
     limit: int | None = None,
     seed: int = 0,
     split: Literal["test", "valid"] = "test",
+    scores: Literal["modern", "locatello2019"] | None = None,
+    only: tuple[str, ...] = (),
+    representation: Literal["mean", "sampled"] = "mean",
+    merge: bool = False,
 ) -> int:
     """Measure a trained model on held-out data: ELBO, likelihood by importance sampling, use of the latents.
 
@@ -32,8 +36,23 @@ def evaluate_command(
         limit: evaluate a random subset of this size; by default all data.
         seed: of the subset and of all noise.
         split: which data; figures of the test data are kept in run.json.
+        scores: instead, the scores of disentanglement, where the data have known factors, by this set of
+            choices; kept in run.json.
+        only: some of the scores, such as mig dci; they are not kept.
+        representation: what is scored: means of the posterior, or draws from it.
+        merge: count values of a factor whose pictures are the same as one, such as orientations 0 and 39 of
+            dsprites.
     """
     opened = Run.open(run)
+    if scores is not None:
+        if limit is not None or split != "test":
+            raise UserError("--scores are of the whole grid of factors: leave out --limit and --split")
+        from vaekit.cli.scores import score_run
+
+        print(score_run(opened, scores, only=only, seed=seed, representation=representation, merge=merge))
+        return 0
+    if only or merge or representation != "mean":
+        raise UserError("--only, --representation and --merge belong to --scores, which was not given")
     record = measure(opened, split=split, samples=samples, limit=limit, seed=seed, whole=True)
     if split == "test":
         opened.update(evaluation=record)

@@ -80,7 +80,11 @@ def sample_command(
     written = write(path, spec, torch.cat(parts), context)
     held = "" if context is None else ", with conditions of test data"
     stages = sampler == "auto" and "stages" in opened.samplers()
-    source = "stages" if stages else "prior" if sampler == "auto" else sampler
+    on_data = [part["name"] for part in opened.record.get("stages") or [] if part["latent"] is None]
+    if stages and on_data:  # it has a model of its own, in the place of the run's
+        source = f"prior of the stage {on_data[-1]}"
+    else:
+        source = "stages" if stages else "prior" if sampler == "auto" else sampler
     print(f"{path}: {written}, {'drawn from' if noisy else 'means of'} p(x|z), z from the {source}{held}")
     return 0
 

@@ -29,7 +29,7 @@ _SETTINGS = (
 )  # fmt: skip
 _DATA = (
     "size", "channels", "binarise", "context", "limit", "labels", "labelled", "labelled_seed", "kind",
-    "standardise", "spacing", "placements",
+    "standardise", "spacing", "placements", "pairs",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from vaekit.conditionals.classes import ClassFrequencies, OneHot
 from vaekit.conditionals.codes import Quantised, UniformCodes
 from vaekit.conditionals.deterministic import Deterministic
 from vaekit.conditionals.flow import Flow
+from vaekit.conditionals.frozen import Frozen, Uninferred
 from vaekit.conditionals.gaussian import CholeskyGaussian, Gaussian, LowRankGaussian, RankOneGaussian
 from vaekit.conditionals.likelihoods import (
     Bernoulli,
@@ -21,6 +22,7 @@ from vaekit.conditionals.priors import (
     GaussianMixture,
     GaussianRing,
     LearnedGaussian,
+    ScaledGaussian,
     StandardGaussian,
     UnitCube,
 )
@@ -39,6 +41,7 @@ __all__ = [
     "DiscretisedLogistic",
     "FixedGaussian",
     "Flow",
+    "Frozen",
     "Gaussian",
     "GaussianMixture",
     "GaussianRing",
@@ -54,11 +57,13 @@ __all__ = [
     "PrecisionWeighted",
     "Quantised",
     "RankOneGaussian",
+    "ScaledGaussian",
     "SharedGaussian",
     "StandardGaussian",
     "StructuredGaussian",
     "UniformCodes",
     "UniformOneHot",
+    "Uninferred",
     "UnitCube",
     "VampPrior",
 ]

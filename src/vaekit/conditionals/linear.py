@@ -22,7 +22,7 @@ class LinearPosterior(nn.Module):
         layer: the one layer of that network, W and mu.
 
     Raises:
-        ValueError: if the layer does not end in the event of the likelihood.
+        ValueError: if the layer does not end in the event of the likelihood, or this has several variances.
     """
 
     def __init__(self, likelihood: SharedGaussian, layer: nn.Linear) -> None:
@@ -31,6 +31,10 @@ class LinearPosterior(nn.Module):
             raise ValueError(
                 f"`layer` ends in {layer.out_features} numbers; expected {prod(likelihood.event)}, those of "
                 f"the likelihood's event {likelihood.event}"
+            )
+        if likelihood.head.dim():
+            raise ValueError(
+                f"`likelihood` has scales of shape {tuple(likelihood.head.shape)}; expected one for all"
             )
         # in a tuple, where nn.Module does not see it: the parameters belong to the likelihood, and stand once
         # in the state of the model

@@ -38,6 +38,26 @@ class LearnedGaussian(nn.Module):
         return DiagonalNormal(self.mean, self.log_std, self.mean.dim())
 
 
+class ScaledGaussian(nn.Module):
+    """p(z) = N(0, diag(v)), fixed: variances v from 1 to 2 in equal steps, so that no two are equal.
+
+    No rotation leaves it as it is, only reflections of single latents do: latents have an order and axes.
+    """
+
+    def __init__(self, event: Shape) -> None:
+        super().__init__()
+        if len(event) != 1:
+            raise ValueError(f"`event` is {event}; variances differ along a vector: expected (n,)")
+        self.register_buffer("mean", torch.zeros(*event), persistent=False)
+        self.register_buffer("log_std", 0.5 * torch.linspace(1, 2, *event).log(), persistent=False)
+        self.mean: Tensor
+        self.log_std: Tensor
+
+    def forward(self, *context: Tensor) -> DiagonalNormal:
+        """A distribution without batch axes."""
+        return DiagonalNormal(self.mean, self.log_std)
+
+
 class GaussianMixture(nn.Module):
     """p(z) = sum_k w_k N(m_k, diag(s_k^2)), all learned.
 

@@ -35,20 +35,34 @@ class FixedGaussian(nn.Module):
 
 
 class SharedGaussian(nn.Module):
-    """context -> N(f(context), sigma^2 I) with one learned ln sigma, kept softly above -6.
+    """context -> N(f(context), diag(sigma^2)), sigma learned and the same for every context.
 
-    At the optimum sigma^2 is the mean squared residual.
+    ln sigma is kept softly above -6. At the optimum sigma^2 is the mean squared residual of what shares it.
+
+    Args:
+        network: builds the network of f.
+        event: event shape.
+        scales: shape of sigma, which is spread over the event: () for one number, the event for one each,
+            (1, H, W) for a map that the channels share.
+
+    Raises:
+        ValueError: if `scales` cannot be spread over the event.
     """
 
-    def __init__(self, network: MakeNetwork, event: Shape) -> None:
+    def __init__(self, network: MakeNetwork, event: Shape, scales: Shape = ()) -> None:
         super().__init__()
         self.event = tuple(event)
+        behind = self.event[len(self.event) - len(scales) :]
+        if len(scales) > len(self.event) or any(n not in (1, m) for n, m in zip(scales, behind, strict=True)):
+            raise ValueError(
+                f"`scales` is {scales}; expected a shape that spreads over the event {self.event}"
+            )
         self.network = network(self.event)
-        self.head = nn.Parameter(torch.zeros(()))
+        self.head = nn.Parameter(torch.zeros(scales))
 
     @property
     def log_std(self) -> Tensor:
-        """ln sigma."""
+        """ln sigma, (*scales)."""
         return soft_floor(self.head, LOWEST_LOG_STD)
 
     def forward(self, *context: Tensor) -> DiagonalNormal:

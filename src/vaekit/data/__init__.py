@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from vaekit.data.catalogue import names
     from vaekit.data.dsprites import dsprites_images
     from vaekit.data.factors import FactorData, Grid
+    from vaekit.data.fields import flow_fields
     from vaekit.data.grids import GridData, grid_splits
     from vaekit.data.ground import ground_truth, ground_truth_of
     from vaekit.data.identity import fingerprint
     from vaekit.data.loading import load, load_like
+    from vaekit.data.pairs import PairData, paired
     from vaekit.data.restore import assemble, original_units
     from vaekit.data.spec import Kind, Spec
     from vaekit.data.streams import StreamData
@@ -27,6 +29,7 @@ _HOMES = {
     "Grid": "factors",
     "GridData": "grids",
     "Kind": "spec",
+    "PairData": "pairs",
     "Spec": "spec",
     "Splits": "batch",
     "StreamData": "streams",
@@ -34,12 +37,14 @@ _HOMES = {
     "original_units": "restore",
     "dsprites_images": "dsprites",
     "fingerprint": "identity",
+    "flow_fields": "fields",
     "grid_splits": "grids",
     "ground_truth": "ground",
     "ground_truth_of": "ground",
     "load": "loading",
     "load_like": "loading",
     "names": "catalogue",
+    "paired": "pairs",
 }
 
 __all__ = [
@@ -50,12 +55,14 @@ __all__ = [
     "Grid",
     "GridData",
     "Kind",
+    "PairData",
     "Spec",
     "Splits",
     "StreamData",
     "assemble",
     "dsprites_images",
     "fingerprint",
+    "flow_fields",
     "grid_splits",
     "ground_truth",
     "ground_truth_of",
@@ -63,6 +70,7 @@ __all__ = [
     "load_like",
     "names",
     "original_units",
+    "paired",
 ]
 
 

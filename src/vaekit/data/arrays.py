@@ -15,6 +15,7 @@ from vaekit.data.batch import (
     batch_count,
     checked_index,
     epoch_order,
+    known_rows,
     moved,
     noise_seed,
     partly_known,
@@ -37,6 +38,8 @@ class ArrayData:
             evenly over the batches of an epoch.
         c: conditions, (N, *context), if there are any.
         factors: ground-truth factor values, (N, F) integers, if there are any.
+        theta: continuous ground-truth parameters, (N, P), if there are any; rows of NaN where they are
+            unknown. The known ones are then spread evenly over the batches, like labels.
         binarise: draw every pixel anew in every batch, on with probability equal to its grey level.
         visible: number of elements, the last ones of each row of `x`, that become the condition `c` instead
             (then `x` is (N, hidden + visible)); one binarised picture serves both.
@@ -54,6 +57,7 @@ class ArrayData:
         factors: Tensor | None = None,
         binarise: bool = False,
         visible: int = 0,
+        theta: Tensor | None = None,
     ) -> None:
         expected = (spec.dimensions + visible,) if visible else spec.shape
         if tuple(x.shape[1:]) != expected:
@@ -64,7 +68,7 @@ class ArrayData:
             raise ValueError(f"`binarise` makes binary data, but the spec says {spec.kind}")
         if visible and c is not None:
             raise ValueError("`visible` elements are the condition; expected no `c` beside them")
-        for name, array in (("y", y), ("c", c), ("factors", factors)):
+        for name, array in (("y", y), ("c", c), ("factors", factors), ("theta", theta)):
             if array is not None and len(array) != len(x):
                 raise ValueError(f"`{name}` has {len(array)} rows, `x` has {len(x)}: expected equal numbers")
         if c is not None and tuple(c.shape[1:]) != spec.context:
@@ -74,7 +78,9 @@ class ArrayData:
         self.spec = spec
         self.x = x.contiguous()
         self.y = None if y is None else y.long()
-        self.known = partly_known(self.y, spec)
+        self.theta = None if theta is None else theta.float()
+        known = None if self.theta is None else known_rows(self.theta, spec)
+        self.known = partly_known(self.y, spec) if known is None else known
         self.c = None if c is None else c.float()
         self.factors = None if factors is None else factors.long()
         self.binarise = binarise
@@ -93,8 +99,10 @@ class ArrayData:
         return self.x.device
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> ArrayData:
-        y, c, factors = (None if array is None else change(array) for array in (self.y, self.c, self.factors))
-        return ArrayData(self.spec, change(self.x), y, c, factors, self.binarise, self.visible)
+        y, c, factors, theta = (
+            None if array is None else change(array) for array in (self.y, self.c, self.factors, self.theta)
+        )
+        return ArrayData(self.spec, change(self.x), y, c, factors, self.binarise, self.visible, theta)
 
     def to(self, device: torch.device | str) -> ArrayData:
         """The same data on another device."""
@@ -143,7 +151,8 @@ class ArrayData:
 
     @property
     def _arrays(self) -> list[tuple[str, Tensor]]:
-        named = (("x", self.x), ("y", self.y), ("c", self.c), ("factors", self.factors))
+        known = (("y", self.y), ("c", self.c), ("factors", self.factors), ("theta", self.theta))
+        named = (("x", self.x), *known)
         return [(name, array) for name, array in named if array is not None]
 
     def take(self, index: Tensor | Sequence[int], *, seed: int = 0) -> Batch:

@@ -21,7 +21,8 @@ from vaekit.data.spec import Spec
 
 Batch = dict[str, Tensor]
 """`x` (B, *shape) float32; where there are any: labels `y` (B,) int64 (-1 where unknown), conditions `c`
-(B, *context) float32, ground truth `factors` (B, F) int64."""
+(B, *context) float32, ground truth `factors` (B, F) int64 or `theta` (B, P) float32 (NaN where unknown), and
+`partner` (B, *shape) that shares most factors with `x`."""
 
 
 @runtime_checkable
@@ -130,6 +131,24 @@ def partly_known(y: Tensor | None, spec: Spec) -> Tensor | None:
         classes = "a class" if spec.classes is None else f"0..{spec.classes - 1}"
         raise ValueError(f"`y` holds {wrong}; expected {classes}, or -1 where the label is unknown")
     return None if least >= 0 else y >= 0
+
+
+def known_rows(theta: Tensor, spec: Spec) -> Tensor | None:
+    """Whether the parameters of each datum are known, (N,), or None where all are.
+
+    Raises:
+        ValueError: if there are not as many as the spec names, or a datum has some of them.
+    """
+    names = spec.theta or ()
+    if theta.shape[1:] != (len(names),):
+        raise ValueError(
+            f"`theta` has shape {tuple(theta.shape)}; expected ({len(theta)}, {len(names)}), a column for "
+            f"each of the parameters {names} of the spec"
+        )
+    unknown = theta.isnan()
+    if bool((unknown.any(1) != unknown.all(1)).any()):
+        raise ValueError("`theta` holds data with some of their parameters; expected all, or NaN for all")
+    return ~unknown[:, 0] if bool(unknown.any()) else None
 
 
 def shuffled(count: int, seed: int) -> NDArray[np.int64]:

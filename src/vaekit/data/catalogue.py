@@ -177,6 +177,12 @@ ENTRIES: dict[str, Entry] = {
         ),
     ),
     **_grids(),
+    "darcy": Entry(
+        "pressure and velocity of a flow through porous ground, 512 + 512 fields of 33x33 (or 17, 65) from "
+        "two factors; generated, always there"
+    ),
+    "darcy_bimodal": Entry("the same, factors around 1 or -1: no rotation leaves their law as it is"),
+    "darcy_shifted": Entry("the same, factors around 1"),
 }
 
 

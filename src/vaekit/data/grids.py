@@ -22,6 +22,10 @@ from vaekit.data.batch import (
 )
 from vaekit.data.factors import FactorData
 from vaekit.data.spec import Spec
+from vaekit.errors import UserError
+
+MOST = 1 << 28
+"""Grid points that an epoch may have; their order takes 8 bytes for each."""
 
 SAMPLE = 10_000
 """Grid points for each of validation and test, where the grid has at least three times as many."""
@@ -131,8 +135,16 @@ def grid_splits(source: FactorData, *, seed: int = 0, limit: int | None = None) 
         source: of the data.
         seed: of the samples.
         limit: most data in each of the three.
+
+    Raises:
+        UserError: for a grid whose points are too many to be put into an order.
     """
     count = len(source.grid)
+    if count > MOST:
+        raise UserError(
+            f"{source.spec.name} has {count:,} grid points; expected at most {MOST:,}: take fewer values of "
+            "its factors (`placements`)"
+        )
     order = torch.from_numpy(shuffled(count, seed))
     whole = "training: the whole factor grid, without a split, as is usual"
     part = whole if limit is None else f"training: {min(limit, count)} random grid points by seed {seed}"

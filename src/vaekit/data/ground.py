@@ -14,6 +14,7 @@ from vaekit.data.batch import Data, Splits
 from vaekit.data.catalogue import ENTRIES
 from vaekit.data.factors import FactorData, Stored
 from vaekit.data.grids import GridData, grid_splits
+from vaekit.data.pairs import PairData
 from vaekit.data.prepare import Nature, treat
 from vaekit.data.raw import Raw
 from vaekit.data.spec import Kind, Spec
@@ -77,6 +78,8 @@ def ground_truth_of(data: Data | Splits) -> FactorData:
         UserError: if their factors are not known.
     """
     part = data.train if isinstance(data, Splits) else data
+    if isinstance(part, PairData):
+        return part.world
     if isinstance(part, GridData):
         return part.source
     if isinstance(part, ArrayData) and part.factors is not None:
@@ -127,9 +130,10 @@ def load_ground_truth(
     spec = _as_kind(splits.spec, kind)
     parts = [part for part in (splits.train, splits.valid, splits.test) if isinstance(part, GridData)]
     if context != "none":
-        return _quadrants(parts, context, spec, limit)
-    if limit is None and isinstance(source, Sprites):
-        source.whole()  # all of it will be seen: drawn at once it takes a fraction of the time
+        return _quadrants(parts, context, spec)
+    sprites = source.sprites if isinstance(source, SpriteVariant) else source
+    if limit is None and isinstance(sprites, Sprites):
+        sprites.whole()  # all of it will be seen: drawn at once it takes a fraction of the time
     return Splits(*(GridData(part.source, part.points, spec) for part in parts))
 
 
@@ -146,7 +150,7 @@ def _as_kind(spec: Spec, kind: Kind | None) -> Spec:
     return replace(spec, kind=kind, levels=levels)
 
 
-def _quadrants(parts: list[GridData], context: str, spec: Spec, limit: int | None) -> Splits:
+def _quadrants(parts: list[GridData], context: str, spec: Spec) -> Splits:
     """A prediction task, whose data are kept in memory as bytes."""
     top = {"binary": 1, "unit": 255}.get(spec.kind)
     if parts[0].source.noisy or top is None or (spec.kind == "unit" and spec.levels != 256):

@@ -13,6 +13,7 @@ from torch import Tensor
 from vaekit.data.arrays import ArrayData
 from vaekit.data.batch import Data, Splits
 from vaekit.data.grids import GridData
+from vaekit.data.pairs import PairData
 from vaekit.data.pictures import Pictures
 from vaekit.data.streams import MappedArray, Source, StreamData, Thresholded
 
@@ -33,6 +34,12 @@ def fingerprint(data: Data | Splits) -> str:
             digest.add(bytes.fromhex(found.removeprefix("sampled:")))
             digest.sampled |= found.startswith("sampled:")
         return digest.text()
+    if isinstance(data, PairData):  # partners follow from the data and from what the spec says of them
+        digest.add(f"pairs {data.pairs}".encode())
+        found = fingerprint(data.data)
+        digest.add(bytes.fromhex(found.removeprefix("sampled:")))
+        digest.sampled = found.startswith("sampled:")
+        return digest.text()
     if not isinstance(data, ArrayData | GridData | StreamData):
         raise TypeError(
             f"cannot take the fingerprint of {type(data).__name__}; expected data of vaekit or `Splits`"
@@ -42,6 +49,8 @@ def fingerprint(data: Data | Splits) -> str:
     digest.add(json.dumps(told, sort_keys=True).encode())
     if isinstance(data, ArrayData):
         digest.arrays(data.x, data.y, data.c, data.factors)
+        if data.theta is not None:  # said where it is, so that the numbers of other sets stay as they were
+            digest.arrays(data.theta)
         digest.add(f"{data.binarise} {data.visible}".encode())
     elif isinstance(data, GridData):
         digest.arrays(*data.source.parts(data.points))

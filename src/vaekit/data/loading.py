@@ -12,13 +12,15 @@ from numpy.typing import ArrayLike
 
 from vaekit.data.batch import Data, Splits, shuffled
 from vaekit.data.catalogue import ENTRIES
-from vaekit.data.ground import load_ground_truth, named_by
+from vaekit.data.fields import LAWS, fields_like, load_fields
+from vaekit.data.ground import ground_truth_of, load_ground_truth, named_by
 from vaekit.data.labels import keep_labels, known_labels
 from vaekit.data.named import read_named
+from vaekit.data.pairs import paired
 from vaekit.data.prepare import Rows, Treatment, classes_of, nature_of, quadrant_order, treat
 from vaekit.data.raw import Binarise, Original, Raw, check_size, integer_labels, read
-from vaekit.data.spec import Kind, Spec
-from vaekit.errors import UserError
+from vaekit.data.spec import Kind, Pairs, Spec
+from vaekit.errors import UserError, arguments_of
 
 Context = Literal["none", "labels", "quadrant1", "quadrant2", "quadrant3"]
 MEMORY = 2 << 30
@@ -41,6 +43,7 @@ def load(
     standardise: bool = True,
     spacing: int | None = None,
     placements: int | None = None,
+    pairs: Pairs | None = None,
     memory: int = MEMORY,
 ) -> Splits:
     """Training, validation and test data of a named set, a file, a folder of pictures, or an array.
@@ -66,16 +69,18 @@ def load(
             sample).
         labels: name of the label column of a table, or the labels (N,) themselves; -1 stands for a label that
             is unknown.
-        labelled: number of training data that keep their label, equally many of every class; the labels of
-            all others are hidden. Validation and test data keep theirs.
+        labelled: number of training data that keep their label, equally many of every class, or their
+            parameters theta; those of all others are hidden. Validation and test data keep theirs.
         labelled_seed: of that choice.
         kind: what the values are; inferred by default. Values that contradict it are refused. Binary ground
             truth may be taken as unit or real, and unit as real.
-        standardise: subtract from each column of a real table its training mean and divide by its standard
-            deviation; the constants are kept in the spec.
+        standardise: subtract from each column of a real table (each channel of darcy) its training mean and
+            divide by its standard deviation; the constants are kept in the spec.
         spacing: pixels between neighbouring places of a square in xysquares and its relatives; squares closer
             than their size overlap.
         placements: places of a square along each axis.
+        pairs: give every datum of ground truth a partner, in which this many factors are drawn anew and all
+            others are the same; "uniform" draws their number for each pair, 1 to all but one.
         memory: bytes above which a file or folder is streamed from disk.
 
     Raises:
@@ -94,12 +99,30 @@ def load(
             raise UserError(
                 f"{name} has factors, no labels; expected no `labels`, no `labelled` and another `context`"
             )
-        return load_ground_truth(
+        if pairs is not None and context != "none":
+            raise UserError(
+                f"partners are whole pictures; got `pairs` {pairs!r} and `context` {context!r}: leave one out"
+            )
+        splits = load_ground_truth(
             name, _path(source), spacing=spacing, placements=placements, size=size, channels=channels,
             binarise=binarise, context=context, seed=seed, limit=limit, kind=kind,
         )  # fmt: skip
+        if pairs is None:
+            return splits
+        with arguments_of(f"the data options of {name}"):
+            return paired(splits, ground_truth_of(splits), pairs)
+    if pairs is not None:
+        raise UserError(
+            f"`pairs` is {pairs!r}, but {name or 'this source'} has no known factors that two data could "
+            "share: leave it out, or take ground truth, such as dsprites"
+        )
     if spacing is not None or placements is not None:
         raise UserError("`spacing` and `placements` are for xysquares and its relatives: leave them out")
+    if name in LAWS:
+        return load_fields(
+            name, size, channels, context, seed, limit, kind, labels, binarise, labelled, labelled_seed,
+            standardise,
+        )  # fmt: skip
     raw = _read(name, source, size, channels, labels, memory)
     nature = nature_of(raw, kind, binarise)
     train, valid, test, note = _split(raw, seed)
@@ -155,6 +178,8 @@ def load_like(
         found = load_ground_truth(name, _path(source), context=task, limit=limit, kind=kind).train
         _same_shape(found.spec, spec)
         return found
+    if name in LAWS:
+        return fields_like(name, spec, limit)
     image = len(picture) == 3 and picture[0] in (1, 3)
     square = picture[1] if image and picture[1] == picture[2] else None
     if name is not None or (isinstance(source, str | Path) and Path(source).expanduser().is_dir()):
@@ -173,7 +198,7 @@ def load_like(
     rows = np.arange(len(raw.x), dtype=np.int64)[:limit]
     levels = spec.levels if spec.kind == "categorical" else nature.levels
     labelled = known_labels(raw.y, rows)
-    known = replace(spec, name=raw.name, size=len(rows), levels=levels, labelled=labelled)
+    known = replace(spec, name=raw.name, size=len(rows), levels=levels, labelled=labelled, pairs=None)
     one_hot = spec.context is not None and spec.quadrants is None and raw.c is None
     order, visible = (
         (None, 0) if spec.quadrants is None else quadrant_order(raw.name, picture, spec.quadrants)

@@ -34,12 +34,15 @@ def assemble(spec: Spec, x: Tensor, c: Tensor) -> Tensor:
 
 
 def original_units(spec: Spec, x: Tensor) -> Tensor:
-    """Values of a standardised table in their original units: x * scale + offset, column by column.
+    """Values of standardised data in their original units: x * scale + offset, by column or by channel.
 
     Args:
-        spec: of the table; one that was not standardised leaves the values as they are.
-        x: values, (..., columns).
+        spec: of the data; those that were not standardised stay as they are.
+        x: values, (..., *shape); rows of a table also (..., columns).
     """
     if spec.offset is None or spec.scale is None:
         return x
-    return x * x.new_tensor(spec.scale) + x.new_tensor(spec.offset)
+    scale, offset = x.new_tensor(spec.scale), x.new_tensor(spec.offset)
+    if len(scale) != spec.dimensions:  # one for each channel
+        scale, offset = (constants.view(-1, *(1 for _ in spec.shape[1:])) for constants in (scale, offset))
+    return x * scale + offset

@@ -12,6 +12,9 @@ from typing import Any, Literal, get_args
 Kind = Literal["binary", "unit", "real", "count", "categorical"]
 """binary: {0, 1}. unit: [0, 1]. real: any finite number. count: 0, 1, 2, ... categorical: 0 .. levels-1."""
 
+Pairs = int | Literal["uniform"]
+"""Number of factors in which a datum and its partner may differ; uniform: from 1 to all but one."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -25,18 +28,22 @@ class Spec:
         levels: number of equally spaced values when a `unit` set is quantised (256 for 8 bit), or the number
             of classes of a `categorical` one.
         classes: number of classes of the label `y` (0 .. classes-1), if there is one.
-        labelled: number of training data whose label is known, the others have y = -1; None where all are.
+        labelled: number of training data whose label is known, the others have y = -1, or whose parameters
+            are, the others have theta = NaN; None where all are.
         context: event shape of the condition `c` that comes with every datum, if there is one.
         columns: names of the columns of a table.
         factors: ground-truth factor name -> number of values, in the order of the label columns.
+        theta: names of continuous ground-truth parameters, in the order of the columns of `theta`.
         note: what was done to the original values, in words for people.
         class_names: names of the classes of `y`, if they have any.
-        offset, scale: constants of standardised columns: stored = (original - offset) / scale.
+        offset, scale: constants of standardised columns, or channels: stored = (original - offset) / scale.
         binarised: how a binary set was made from grey levels: pixels drawn with the level as probability,
             anew in every batch of the training set and once for validation and test ("dynamic"), or set where
             the level is at least one half ("threshold").
         picture, quadrants: in a prediction task, the shape of the whole picture, and how many of its
             quadrants (1 to 3) are the condition; `vaekit.data.assemble` joins the parts.
+        pairs: of data that come with a partner (`partner` in a batch): how many factors of the two were drawn
+            anew, or "uniform" for a number drawn for each pair; all others are shared.
     """
 
     name: str
@@ -56,6 +63,8 @@ class Spec:
     picture: tuple[int, ...] | None = None
     quadrants: int | None = None
     labelled: int | None = None
+    theta: tuple[str, ...] | None = None
+    pairs: Pairs | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -66,16 +75,25 @@ class Spec:
             raise ValueError(f"a categorical set needs `levels` >= 2; got {self.levels}")
         if (self.offset is None) != (self.scale is None):
             raise ValueError("`offset` and `scale` belong together; got one of them")
-        if self.labelled is not None and (self.classes is None or not 0 <= self.labelled <= self.size):
+        known = (self.classes is None) != (self.theta is None)  # there is one thing that can be known
+        if self.labelled is not None and not (known and 0 <= self.labelled <= self.size):
             raise ValueError(
-                f"`labelled` is {self.labelled}, of {self.size} data with {self.classes} classes; expected 0 "
-                "to all of the data, and a number of classes"
+                f"`labelled` is {self.labelled}, of {self.size} data with {self.classes} classes and the "
+                f"parameters {self.theta}; expected 0 to all of the data, and a number of classes, or names "
+                "of parameters"
             )
-        for name in ("columns", "offset", "scale"):
+        if self.pairs is not None:
+            check_pairs(self.pairs, self.factors)
+        if self.columns is not None and len(self.columns) != self.dimensions:
+            raise ValueError(
+                f"`columns` has {len(self.columns)} entries; expected {self.dimensions}, one a column"
+            )
+        for name in ("offset", "scale"):
             constants = getattr(self, name)
-            if constants is not None and len(constants) != self.dimensions:
+            if constants is not None and len(constants) not in (self.dimensions, self.shape[0]):
                 raise ValueError(
-                    f"`{name}` has {len(constants)} entries; expected {self.dimensions}, one a column"
+                    f"`{name}` has {len(constants)} entries; expected {self.dimensions}, one a column, or "
+                    f"{self.shape[0]}, one a channel"
                 )
 
     @property
@@ -102,10 +120,28 @@ class Spec:
         if unknown := set(record) - known:
             raise ValueError(f"a data spec has no {', '.join(sorted(unknown))}")
         values = dict(record)
-        for name in ("shape", "context", "columns", "class_names", "offset", "scale", "picture"):
+        for name in ("shape", "context", "columns", "class_names", "offset", "scale", "picture", "theta"):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
         try:
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"incomplete data spec: {error}") from None
+
+
+def check_pairs(pairs: Pairs, factors: dict[str, int] | None) -> None:
+    """Refuse a number of factors that leaves a pair nothing to share, or nothing to differ in.
+
+    Raises:
+        ValueError: if it does, or if no factors are known.
+    """
+    varying = sum(size > 1 for size in (factors or {}).values())
+    if varying < 2:
+        raise ValueError(
+            f"`pairs` is {pairs!r}, but the known factors are {factors}; expected two or more that have two "
+            "values or more, so that pairs can share one and differ in another"
+        )
+    if pairs != "uniform" and (isinstance(pairs, bool) or pairs not in range(1, varying)):
+        raise ValueError(
+            f"`pairs` is {pairs!r}; expected a number of factors to draw anew, 1 to {varying - 1}, or uniform"
+        )

@@ -187,7 +187,7 @@ class SpriteVariant(FactorData):
         colour = torch.rand((count, 3, 1, 1), generator=drawn, device=drawn.device).to(sprite.device)
         crops = picture.unfold(1, SIDE, 1).unfold(2, SIDE, 1)[:, row, column].transpose(0, 1)
         background = crops.add(colour).div_(2)
-        return torch.where(sprite == 1, 1 - background, background)
+        return background.mul_(1 - 2 * sprite).add_(sprite)  # 1 - b where s = 1, and b elsewhere, exactly
 
     def parts(self, points: Tensor | None) -> tuple[Tensor | None, ...]:
         """The sprites, and the picture behind them."""

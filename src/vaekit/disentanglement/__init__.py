@@ -12,6 +12,17 @@
 from vaekit.disentanglement.auroc import auroc
 from vaekit.disentanglement.beta_vae import beta_vae
 from vaekit.disentanglement.dci import completeness_of, dci, disentanglement_of
+from vaekit.disentanglement.distances import (
+    Agreement,
+    Importance,
+    agreement,
+    distance_agreement,
+    factor_importance,
+    index_distance,
+    pearson,
+    perceived_distance,
+    spearman,
+)
 from vaekit.disentanglement.downstream import downstream
 from vaekit.disentanglement.explicitness import explicitness
 from vaekit.disentanglement.factor_vae import factor_vae
@@ -34,6 +45,7 @@ from vaekit.disentanglement.s_d import s_d
 from vaekit.disentanglement.sap import sap, sap_continuous
 from vaekit.disentanglement.score import NAMES, score
 from vaekit.disentanglement.tad import tad, upper_half
+from vaekit.disentanglement.traversals import Straightness, flatness, straightness
 from vaekit.disentanglement.udr import relative_strength, udr
 from vaekit.disentanglement.unsupervised import gaussian_total_correlation, gaussian_wasserstein, unsupervised
 
@@ -41,36 +53,48 @@ __all__ = [
     "DSPRITES_TWINS",
     "NAMES",
     "PRESETS",
+    "Agreement",
+    "Importance",
     "Merge",
     "Preset",
     "Represent",
     "Score",
     "Scores",
+    "Straightness",
+    "agreement",
     "auroc",
     "beta_vae",
     "completeness_of",
     "dci",
     "discretise",
     "disentanglement_of",
+    "distance_agreement",
     "downstream",
     "entropy",
     "exact_mig",
     "explicitness",
+    "factor_importance",
     "factor_vae",
+    "flatness",
     "from_table",
     "gaussian_total_correlation",
     "gaussian_wasserstein",
+    "index_distance",
     "irs",
     "merged",
     "mig",
     "modularity",
     "modularity_of",
     "mutual_information",
+    "pearson",
+    "perceived_distance",
     "relative_strength",
     "s_d",
     "sap",
     "sap_continuous",
     "score",
+    "spearman",
+    "straightness",
     "tad",
     "udr",
     "unsupervised",

@@ -61,11 +61,15 @@ def downstream(
         details: the accuracy of each factor, by n.
 
     Raises:
-        ValueError: if the arrays do not fit, are not finite, or no factor varies.
+        ValueError: if the arrays do not fit, are not finite, or no factor varies, or no n fits.
     """
     known("learner", learner, Learner)
     given = tested(codes, factors, test_codes, test_factors)
     sizes = [whole("labels", n, 2) for n in labels if n <= len(given.codes)]
+    if not sizes:
+        raise ValueError(
+            f"`labels` is {tuple(labels)}; expected one of at most {len(given.codes)}, the points"
+        )
     accuracy: dict[int, list[float]] = {}
     for n in sizes:
         if done is not None and n in done:
@@ -75,8 +79,9 @@ def downstream(
         else:
             accuracy[n] = _boosted(given, n, trees, seed)
     values = {f"downstream_{learner}_{n}": float(np.mean(found)) for n, found in accuracy.items()}
-    few, many = (values.get(f"downstream_{learner}_{n}", float("nan")) for n in (FEW, MANY))
-    values[f"downstream_{learner}_efficiency"] = few / many
+    few, many = (values.get(f"downstream_{learner}_{n}") for n in (FEW, MANY))
+    if few is not None and many:
+        values[f"downstream_{learner}_efficiency"] = few / many
     left = [n for n in labels if n not in sizes]
     notes = given.notes + ((f"there are fewer than {left} points",) if left else ())
     settings = {"classifier": classifier, "tuned": tuned} if learner == "logistic" else {"trees": trees}

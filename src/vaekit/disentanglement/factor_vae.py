@@ -57,8 +57,9 @@ def factor_vae(
         whole(name, value, least)
     number("prune", prune, least=0)
     candidates, notes = varying(grid)
-    everywhere = represented(represent, grid.sample(variance, generator)[None], generator)[0].var(0).cpu()
-    active = (everywhere.sqrt() >= prune) & (everywhere > 0)
+    codes = represented(represent, grid.sample(variance, generator)[None], generator)[0].cpu()
+    everywhere = codes.var(0)
+    active = (everywhere.sqrt() >= prune) & (codes != codes[:1]).any(0)
     values = {"factor_vae": 0.0, "factor_vae_train": 0.0, "factor_vae_active": float(active.sum())}
     details = {}
     if active.any():

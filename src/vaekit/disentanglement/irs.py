@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from vaekit.checks import number, whole
-from vaekit.disentanglement.points import Floats, Integers, Values, classes_of, discretise, points_of
+from vaekit.disentanglement.points import Floats, Integers, Values, classes_of, discretise, moving, points_of
 from vaekit.disentanglement.result import Score
 
 
@@ -40,7 +40,7 @@ def irs(codes: Values, factors: Values, *, quantile: float = 0.99, factor_bins: 
         classes, _, counts = classes_of(points.factors)
     else:
         classes, _, counts = classes_of(discretise(points.factors, whole("factor_bins", factor_bins, 2)))
-    alive = points.codes.var(0) > 0
+    alive = moving(points.codes)
     z = points.codes[:, alive].astype(np.float64)
     reach = np.abs(z - z.mean(0)).max(0) if z.size else np.zeros(0)
     moved = _moved(z, classes, counts, quantile)

@@ -146,7 +146,8 @@ def _histogram(codes: Array, labels: Integers, test: Array, test_labels: Integer
     model = HistGradientBoostingClassifier(
         max_depth=3, min_samples_leaf=1, early_stopping=False, random_state=seed % 2**32
     ).fit(codes, labels)
-    return _fit_of(model, _gains(model, codes.shape[1]), codes, labels, test, test_labels)
+    importances = _shared(_gains(model, codes.shape[1]), codes)
+    return _fit_of(model, importances, codes, labels, test, test_labels)
 
 
 def _fit_of(
@@ -157,6 +158,27 @@ def _fit_of(
         float((model.predict(codes) == labels).mean()),
         float((model.predict(test) == test_labels).mean()),
     )
+
+
+def _shared(importances: Floats, codes: Array) -> Floats:
+    """Importances where latents that order the points alike, or the other way round, have equal parts.
+
+    A tree has no reason to prefer one of them. The exact learner tries latents in random order and so takes
+    each as often; the histogram learner always takes the first.
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(codes, axis=0).T
+    result, done = importances.copy(), np.zeros(len(ranks), bool)
+    for j, mine in enumerate(ranks):
+        if not done[j]:
+            alike = [
+                i
+                for i in range(j, len(ranks))
+                if np.array_equal(ranks[i], mine) or np.array_equal(len(mine) + 1 - ranks[i], mine)
+            ]
+            result[alike], done[alike] = importances[alike].mean(), True
+    return result
 
 
 def _gains(model: Any, dimensions: int) -> Floats:

@@ -107,7 +107,7 @@ def points_of(codes: Values, factors: Values) -> Points:
         raise ValueError(
             f"`codes` has {len(z)} rows, `factors` {len(v)}; expected one of each for every point"
         )
-    varies = (v != v[:1]).any(0)
+    varies = moving(v)
     if not varies.any():
         raise ValueError(
             f"all {v.shape[1]} columns of `factors` are constant; expected one or more that vary"
@@ -137,6 +137,11 @@ def classes_of(factors: Array, test: Array | None = None) -> tuple[Integers, Int
             )
         counts.append(len(values))
     return numbered[:rows], numbered[rows:], counts
+
+
+def moving(codes: Array) -> Array:
+    """Which columns are not constant, (d,). A variance does not say: that of a constant is rarely quite 0."""
+    return np.asarray((codes != codes[:1]).any(0))
 
 
 class Sample(NamedTuple):

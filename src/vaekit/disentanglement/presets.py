@@ -63,6 +63,8 @@ class Preset:
             whole(name, getattr(self, name), least)
         for count in self.labels:
             whole("labels", count, 2)
+        if not self.labels or min(self.labels) > self.train:
+            raise ValueError(f"`labels` is {self.labels}; expected one of at most `train` = {self.train}")
         number("dead", self.dead, least=0)
         number("prune", self.prune, least=0)
         for name, offer in (("logistic", Logistic), ("boosted", Boosted), ("machine", Machine)):

@@ -56,8 +56,12 @@ class Score:
     @property
     def about(self) -> str:
         """Preset, seed, sizes and settings, as they stand behind every value."""
+        return f"preset {self.preset}, seed {'none' if self.seed is None else self.seed}; {self.choices}"
+
+    @property
+    def choices(self) -> str:
+        """Sizes and settings."""
         parts = [
-            f"preset {self.preset}, seed {'none' if self.seed is None else self.seed}",
             ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in self.sizes.items()),
             ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.settings.items()),
         ]
@@ -119,7 +123,7 @@ class Scores:
         width = max((len(name) for name in self.values), default=0)
         for score in self.scores.values():
             for number, (name, value) in enumerate(score.values.items()):
-                behind = f"   {score.seconds:8.2f} s   {score.about}" if number == 0 else ""
+                behind = f"   {score.seconds:8.2f} s   {score.choices}" if number == 0 else ""
                 lines.append(f"  {name:<{width}} {value:9.4f}{behind}")
             lines += [f"    note: {note}" for note in score.notes]
         return "\n".join(lines)

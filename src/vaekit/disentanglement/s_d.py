@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vaekit.disentanglement.points import Floats, Values, points_of
+from vaekit.disentanglement.points import Floats, Values, moving, points_of
 from vaekit.disentanglement.result import Score
 
 
@@ -37,7 +37,7 @@ def s_d(codes: Values, factors: Values) -> Score:
     points = points_of(codes, factors)
     z, v = (array.astype(np.float64) - array.mean(0, dtype=np.float64) for array in points[:2])
     covariances = np.abs(z.T @ v) / len(z)
-    alive = np.flatnonzero((points.codes != points.codes[:1]).any(0) & (covariances.sum(1) > 0))
+    alive = np.flatnonzero(moving(points.codes) & (covariances.sum(1) > 0))
     notes = points.notes
     if len(alive) < z.shape[1]:
         left = sorted(set(range(z.shape[1])) - set(alive.tolist()))

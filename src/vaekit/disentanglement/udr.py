@@ -21,7 +21,7 @@ import numpy as np
 
 from vaekit.checks import known, number
 from vaekit.disentanglement.learners import standardised
-from vaekit.disentanglement.points import Array, Floats, Values, array_of
+from vaekit.disentanglement.points import Array, Floats, Values, array_of, moving
 from vaekit.disentanglement.result import Score
 
 Relation = Literal["lasso", "spearman"]
@@ -105,7 +105,7 @@ def relative_strength(relations: Floats) -> float:
 
 def _used(codes: Array, rates: Sequence[float] | None, threshold: float) -> Array:
     if rates is None:
-        return np.asarray((codes != codes[:1]).any(0))
+        return moving(codes)
     if len(rates) != codes.shape[1]:
         raise ValueError(f"`rates` has {len(rates)} entries for codes of {codes.shape[1]} latents")
     return np.asarray(rates, np.float64) > threshold

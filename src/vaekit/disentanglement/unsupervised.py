@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from vaekit.checks import whole
-from vaekit.disentanglement.points import Floats, Values, array_of, discretise, mutual_information
+from vaekit.disentanglement.points import Floats, Values, array_of, discretise, moving, mutual_information
 from vaekit.disentanglement.result import Score
 
 
@@ -38,7 +38,7 @@ def unsupervised(codes: Values, *, bins: int = 20) -> Score:
     if len(z) < 2:
         raise ValueError(f"`codes` has {len(z)} row; a covariance needs two or more")
     whole("bins", bins, 2)
-    alive = z.std(0) > 0
+    alive = moving(z)
     values = {
         "gaussian_total_correlation": 0.0,
         "gaussian_wasserstein": 0.0,

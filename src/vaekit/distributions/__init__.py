@@ -8,7 +8,16 @@ from vaekit.distributions.flow import Flow
 from vaekit.distributions.lean import Lean, detached, sum_event
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.neighbourhood import Neighbourhood
-from vaekit.distributions.normal import DiagonalNormal, PointMass, StandardNormal, kl_per_dimension, product
+from vaekit.distributions.normal import (
+    DiagonalNormal,
+    PointMass,
+    StandardNormal,
+    averaged,
+    geometric_mean,
+    kl_between,
+    kl_per_dimension,
+    product,
+)
 from vaekit.distributions.one_hot import OneHot, RelaxedOneHot
 from vaekit.distributions.pixels import Categorical, DiscretisedLogistic, Laplace, Poisson, PooledNormal
 from vaekit.distributions.structured import SparsePrecisionNormal
@@ -40,7 +49,10 @@ __all__ = [
     "StandardNormal",
     "UniformCodes",
     "UnitUniform",
+    "averaged",
     "detached",
+    "geometric_mean",
+    "kl_between",
     "kl_per_dimension",
     "product",
     "sum_event",

@@ -178,9 +178,14 @@ def _kl_diagonal_standard(q: DiagonalNormal, p: StandardNormal) -> Tensor:
 @register_kl(DiagonalNormal, DiagonalNormal)
 def _kl_diagonal_diagonal(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
     """sum [ln s_p - ln s_q + (s_q^2 + (m_q - m_p)^2) / (2 s_p^2) - 1/2]."""
+    return sum_event(kl_between(q, p), q.event_dims)
+
+
+def kl_between(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
+    """KL(q || p) of every dimension: (*batch, *event), nats."""
     ratio = q.log_std - p.log_std
     distance = (q.loc - p.loc) * (-p.log_std).exp()
-    return sum_event(0.5 * ((2 * ratio).exp() + distance.square() - 1) - ratio, q.event_dims)
+    return 0.5 * ((2 * ratio).exp() + distance.square() - 1) - ratio
 
 
 def product(first: DiagonalNormal, second: DiagonalNormal) -> DiagonalNormal:
@@ -191,6 +196,21 @@ def product(first: DiagonalNormal, second: DiagonalNormal) -> DiagonalNormal:
     ahead = 2 * (second.log_std - first.log_std)  # ln of precision 1 over precision 2
     log_std = first.log_std - 0.5 * functional.softplus(-ahead)
     return DiagonalNormal(second.loc + ahead.sigmoid() * (first.loc - second.loc), log_std, first.event_dims)
+
+
+def geometric_mean(first: DiagonalNormal, second: DiagonalNormal) -> DiagonalNormal:
+    """The normalised root of the product of two Gaussians: as `product`, with the mean of the precisions.
+
+    s^-2 = (s_1^-2 + s_2^-2) / 2,   m = s^2 (m_1 s_1^-2 + m_2 s_2^-2) / 2
+    """
+    both = product(first, second)
+    return DiagonalNormal(both.loc, both.log_std + 0.5 * math.log(2), first.event_dims)
+
+
+def averaged(first: DiagonalNormal, second: DiagonalNormal) -> DiagonalNormal:
+    """The Gaussian with the mean of two Gaussians' means, and the mean of their variances."""
+    log_std = 0.5 * (torch.logaddexp(2 * first.log_std, 2 * second.log_std) - math.log(2))
+    return DiagonalNormal(0.5 * (first.loc + second.loc), log_std, first.event_dims)
 
 
 def kl_per_dimension(q: DiagonalNormal) -> Tensor:
@@ -209,6 +229,9 @@ __all__ = [
     "DiagonalNormal",
     "PointMass",
     "StandardNormal",
+    "averaged",
+    "geometric_mean",
+    "kl_between",
     "kl_per_dimension",
     "product",
 ]

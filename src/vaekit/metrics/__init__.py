@@ -9,6 +9,7 @@ from vaekit.metrics.dependence import (
     gaussian_total_correlation,
     total_correlation,
 )
+from vaekit.metrics.disentanglement import disentanglement, exact_mig, udr
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
@@ -39,10 +40,12 @@ __all__ = [
     "bayes_classes",
     "bdmc",
     "code_use",
+    "disentanglement",
     "elbo",
     "energy_distance",
     "error_rate",
     "evaluate",
+    "exact_mig",
     "frechet",
     "gaussian_total_correlation",
     "latent_use",
@@ -56,4 +59,5 @@ __all__ = [
     "sharpness",
     "sigmoid_schedule",
     "total_correlation",
+    "udr",
 ]

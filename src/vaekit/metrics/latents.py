@@ -103,7 +103,7 @@ def latent_use(
                 means[name].append(mean.flatten(1).double().cpu())
             trace = model(batch)
             for name, latent in trace.latents.items():
-                found = _rate_per_dimension(latent) if latent.closed else None
+                found = rate_per_dimension(latent) if latent.closed else None
                 if found is not None and trace.weights is not None:
                     found = (trace.weights.unsqueeze(-1) * found.flatten(2)).sum(0)  # expected over labels
                 collected = rates[name]
@@ -131,7 +131,7 @@ def _refuse_none(model: Model) -> None:
         raise UnsupportedError("the model has no latents, so that there is no use of them to measure")
 
 
-def _rate_per_dimension(latent: Latent) -> Tensor | None:
+def rate_per_dimension(latent: Latent) -> Tensor | None:
     """KL of every dimension, (batch, *event), where q and p are both independent Gaussians."""
     q, p = latent.q, latent.p
     if not isinstance(q, DiagonalNormal):

@@ -5,15 +5,18 @@ from vaekit.models.explicit import Explicit
 from vaekit.models.flat import Flat
 from vaekit.models.labels import LabelMarginal
 from vaekit.models.model import Classifier, Model, without_withheld
+from vaekit.models.pairwise import Averaging, Pairwise
 from vaekit.models.top_down import TopDown
 
 __all__ = [
+    "Averaging",
     "Chain",
     "Classifier",
     "Explicit",
     "Flat",
     "LabelMarginal",
     "Model",
+    "Pairwise",
     "TopDown",
     "without_withheld",
 ]

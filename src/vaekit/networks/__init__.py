@@ -11,6 +11,7 @@ from vaekit.networks.choose import Architecture, make_decoder, make_encoder, res
 from vaekit.networks.codes import CodeDecoder, CodeEncoder, CodeHead, CodePyramid
 from vaekit.networks.conv28 import Conv28Decoder, Conv28Encoder
 from vaekit.networks.conv64 import StudyDecoder, StudyEncoder
+from vaekit.networks.dense_blocks import DenseBlockDecoder, DenseBlockEncoder
 from vaekit.networks.dlgm import DlgmDecoder
 from vaekit.networks.gated import GatedMLP
 from vaekit.networks.initialise import set_output_bias
@@ -20,6 +21,7 @@ from vaekit.networks.mlp import MLP, Activation, Init
 from vaekit.networks.pixelcnn import CausalAttention, CausalConv2d, PixelCNN
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
 from vaekit.networks.skip import SkipMLP
+from vaekit.networks.standard import Restored, Standardised
 
 __all__ = [
     "MLP",
@@ -34,6 +36,8 @@ __all__ = [
     "CodePyramid",
     "Conv28Decoder",
     "Conv28Encoder",
+    "DenseBlockDecoder",
+    "DenseBlockEncoder",
     "DlgmDecoder",
     "Downward",
     "GatedMLP",
@@ -42,7 +46,9 @@ __all__ = [
     "PixelCNN",
     "ResidualDecoder",
     "ResidualEncoder",
+    "Restored",
     "SkipMLP",
+    "Standardised",
     "StudyDecoder",
     "StudyEncoder",
     "Upward",

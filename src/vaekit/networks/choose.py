@@ -10,18 +10,20 @@ from torch import nn
 from vaekit.networks.axes import Event, checked_events
 from vaekit.networks.conv28 import Conv28Decoder, Conv28Encoder
 from vaekit.networks.conv64 import StudyDecoder, StudyEncoder
+from vaekit.networks.dense_blocks import SIDES, DenseBlockDecoder, DenseBlockEncoder
 from vaekit.networks.gated import GatedMLP
 from vaekit.networks.mlp import MLP, Activation, Init
 from vaekit.networks.resnet import SIZES, ResidualDecoder, ResidualEncoder
 
-Architecture = Literal["auto", "mlp", "gated", "conv", "resnet"]
+Architecture = Literal["auto", "mlp", "gated", "conv", "resnet", "dense_blocks"]
 """auto: conv at 64x64 pixels, resnet at 32x32 and 128x128, mlp for everything else.
 mlp: fully connected. gated: fully connected with gates. conv: the convolutional pair for 28x28 or 64x64
-images. resnet: residual blocks for images of 32, 64 or 128 pixels."""
+images. resnet: residual blocks for images of 32, 64 or 128 pixels. dense_blocks: densely connected
+convolutions for fields of 17, 33 or 65 nodes, with batch normalisation."""
 
-Chosen = Literal["mlp", "gated", "conv", "resnet"]
+Chosen = Literal["mlp", "gated", "conv", "resnet", "dense_blocks"]
 
-_FITTING: dict[Chosen, tuple[int, ...]] = {"conv": (28, 64), "resnet": SIZES}
+_FITTING: dict[Chosen, tuple[int, ...]] = {"conv": (28, 64), "resnet": SIZES, "dense_blocks": SIDES}
 
 
 def resolve(architecture: Architecture, event: Sequence[int]) -> Chosen:
@@ -86,6 +88,8 @@ def make_encoder(
         return (StudyEncoder if events[0][1] == 64 else Conv28Encoder)(events, event)
     if chosen == "resnet":
         return ResidualEncoder(events, event)
+    if chosen == "dense_blocks":
+        return DenseBlockEncoder(events, event)
     return _dense(chosen, events, event, hidden, activation, init)
 
 
@@ -119,6 +123,8 @@ def make_decoder(
         return (StudyDecoder if event[1] == 64 else Conv28Decoder)(events, event)
     if chosen == "resnet":
         return ResidualDecoder(events, event)
+    if chosen == "dense_blocks":
+        return DenseBlockDecoder(events, event)
     return _dense(chosen, events, event, hidden, activation, init)
 
 

@@ -15,7 +15,9 @@ from torch.nn import functional
 from vaekit.networks.axes import check_call, checked_events, checked_widths, flat, joined, shaped
 from vaekit.networks.initialise import glorot_
 
-Activation = Literal["relu", "tanh", "elu", "gelu", "leaky_relu", "leaky_relu_0.2", "softplus", "identity"]
+Activation = Literal[
+    "relu", "tanh", "elu", "gelu", "silu", "leaky_relu", "leaky_relu_0.2", "softplus", "identity"
+]  # fmt: skip
 """Nonlinearity of the hidden layers; `leaky_relu` has torch's slope of 0.01, and critics often have 0.2."""
 
 Init = Literal["torch", "glorot"]
@@ -43,6 +45,7 @@ _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "tanh": tanh,
     "elu": functional.elu,
     "gelu": functional.gelu,
+    "silu": functional.silu,
     "leaky_relu": functional.leaky_relu,
     "leaky_relu_0.2": partial(functional.leaky_relu, negative_slope=0.2),
     "softplus": functional.softplus,

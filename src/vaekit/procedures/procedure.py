@@ -118,9 +118,18 @@ class Procedure(ABC):
         values = self._play(batches, manner)
         if manner.team is not None:
             manner.team.total(self._statistics())
+        self.conclude(values)
+        return values
+
+    @property
+    def concludes(self) -> bool:
+        """Whether anything moves that is no gradient."""
+        return bool(self._listening or self._after)
+
+    def conclude(self, values: Mapping[str, Tensor]) -> None:
+        """The end of a step, once all have moved: what is no gradient, first what hears the step's values."""
         self.hear(values)
         self.after_step()
-        return values
 
     @torch.no_grad()
     def hear(self, values: Mapping[str, Tensor]) -> None:

@@ -62,7 +62,7 @@ def control_vae(
         ki: growth of beta in a step, for each nat that the rate is above C.
         beta_min: smallest weight of the rate, and the first.
         beta_max: largest weight of the rate, if there is one.
-        start: the first C; none for C = capacity throughout.
+        start: the first C; None for C = capacity throughout.
         rise: what C rises by at once.
         every: training steps between two rises.
         latents: dimensions of z.
@@ -72,8 +72,10 @@ def control_vae(
         learning_rate: of Adam.
     """
     checks.number("capacity", capacity, least=0)
-    if start is not None:
-        checks.number("start", start, least=0, most=capacity)
+    if start is not None and checks.number("start", start, least=0) > capacity:
+        raise ValueError(
+            f"`start` is {start}, above `capacity` {capacity}: take a smaller one, or None for C = capacity"
+        )
     target = capacity if start is None else Stairs(start, capacity, rise, checks.whole("every", every))
     checks.number("beta_min", beta_min, least=0)
     highest = math.inf if beta_max is None else checks.number("beta_max", beta_max, above=beta_min)

@@ -51,7 +51,7 @@ class Columns:
 
     def values(self, x: Tensor) -> Array:
         """(N, D) in original units."""
-        found: Array = original_units(self.spec, x.detach().flatten(1).double().cpu()).numpy()
+        found: Array = original_units(self.spec, x.detach().double().cpu()).flatten(1).numpy()
         return found
 
     @property

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.data.batch import Splits
+from vaekit.disruption.readers import FEATURES, reading_layers
 from vaekit.randomness import own_stream
 from vaekit.reproductions.outcome import Say
 
-FEATURES = 64
 _AT_ONCE = 500
 
 
@@ -29,12 +29,7 @@ class Classifier(nn.Module):
         super().__init__()
         if len(shape) != 3 or min(shape[1:]) < 8:
             raise ValueError(f"`shape` is {shape}; expected images of at least 8 x 8 pixels")
-        channels, height, width = shape
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(32 * (height // 4) * (width // 4), FEATURES), nn.ReLU(),
-        )  # fmt: skip
+        self.body = reading_layers(shape)
         self.head = nn.Linear(FEATURES, classes)
 
     def forward(self, x: Tensor) -> Tensor:

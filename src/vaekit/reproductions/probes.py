@@ -18,12 +18,15 @@ from vaekit.terms import log_odds, permute_dimensions
 ROWS = 512  # codes a step
 
 
-def codes_of(model: Model, data: Data, n: int, seed: int = 0) -> Tensor:
-    """One draw of z ~ q(z|x) for each of n data, chosen at random: (n, latents), on the CPU."""
+def codes_of(model: Model, data: Data, n: int, seed: int = 0, sample: bool = True) -> Tensor:
+    """One draw of z ~ q(z|x), or its mean, for each of n data: (n, latents), on the CPU.
+
+    The data are chosen at random; all of them come in their own order.
+    """
     found = []
     with evaluating(model, seed):
         for batch, _ in loaded(data, model, seed=seed, limit=n):
-            values = model.encode(batch, sample=True).values()
+            values = model.encode(batch, sample=sample).values()
             found.append(torch.cat([value.flatten(1).float().cpu() for value in values], 1))
     return torch.cat(found)
 

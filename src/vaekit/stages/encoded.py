@@ -59,6 +59,7 @@ class Encoded:
             classes=of.classes,
             class_names=of.class_names,
             labelled=of.labelled,
+            theta=of.theta,
             context=tuple(one["c"].shape[1:]) if "c" in one else None,
             note=f"draws of q({self.latent}|x)" if levels is None else f"codes {self.latent} of x",
         )
@@ -73,8 +74,9 @@ class Encoded:
         with quiet(self.model, batch["x"].device, mix(_ENCODING, seed)):
             codes = self.model.encode(batch, sample=True)
         found = {"x": codes[self.latent].float()}
-        if "y" in batch:
-            found["y"] = batch["y"]
+        for name in ("y", "theta"):
+            if name in batch:
+                found[name] = batch[name]
         if self.given is not None:
             found["c"] = codes[self.given].float()
         elif "c" in batch:
@@ -103,8 +105,10 @@ class Encoded:
         return self._encode({name: value.to(home) for name, value in batch.items()}, take_seed(seed))
 
 
-def encoded_splits(splits: Splits, model: Model, latent: str, given: str | None = None) -> Splits:
-    """The codes of training, validation and test data."""
+def encoded_splits(splits: Splits, model: Model, latent: str | None, given: str | None = None) -> Splits:
+    """The codes of training, validation and test data; the data themselves where no latent is named."""
+    if latent is None:
+        return splits
     parts = [Encoded(part, model, latent, given) for part in (splits.train, splits.valid, splits.test)]
     for part in parts[1:]:
         part.spec = replace(parts[0].spec)

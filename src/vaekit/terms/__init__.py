@@ -9,15 +9,18 @@ from vaekit.terms.adversarial import (
     log_odds,
     permute_dimensions,
     prior_codes,
+    rebuilt,
 )
 from vaekit.terms.aggregate import DimensionWise, Information, TotalCorrelation
 from vaekit.terms.bounds import ImportanceBound, effective_sample_size, log_mean_exp
 from vaekit.terms.correlation import InverseWeighted, LiteralMahalanobis, Mahalanobis
-from vaekit.terms.costs import SquaredError
+from vaekit.terms.costs import BlurredError, SquaredError, box_blur
 from vaekit.terms.covariance import OffDiagonal, UnitVariance
 from vaekit.terms.discrepancy import MMD
 from vaekit.terms.elbo import Capacity, Distortion, On, Rate
+from vaekit.terms.imitation import Acceptance, Recognition, Rejection, SquaredSlope
 from vaekit.terms.labels import Classification
+from vaekit.terms.parameters import Closeness, Told, ToldDecoder
 from vaekit.terms.parts import (
     Term,
     divergence,
@@ -34,8 +37,11 @@ from vaekit.terms.quantised import CodebookLoss, Commitment
 
 __all__ = [
     "MMD",
+    "Acceptance",
+    "BlurredError",
     "Capacity",
     "Classification",
+    "Closeness",
     "CodebookLoss",
     "Commitment",
     "Deception",
@@ -55,10 +61,16 @@ __all__ = [
     "Predictability",
     "PredictionError",
     "Rate",
+    "Recognition",
+    "Rejection",
     "SquaredError",
+    "SquaredSlope",
     "Term",
+    "Told",
+    "ToldDecoder",
     "TotalCorrelation",
     "UnitVariance",
+    "box_blur",
     "codes",
     "divergence",
     "effective_sample_size",
@@ -72,4 +84,5 @@ __all__ = [
     "per_datum",
     "permute_dimensions",
     "prior_codes",
+    "rebuilt",
 ]

@@ -41,6 +41,11 @@ def prior_codes(trace: Trace) -> Tensor:
     return codes(trace.branches["draws"])
 
 
+def rebuilt(trace: Trace) -> Tensor:
+    """What was made of the latents: the mean of p(x|z), (*axes, *event)."""
+    return trace.observed["x"].p.mean
+
+
 def log_odds(critic: nn.Module, seen: Tensor) -> Tensor:
     """l(s) for every s: the critic's one output, or the first of two minus the second (their softmax).
 

@@ -208,8 +208,9 @@ def log_weights(rows: int, size: int, sampling: Sampling, like: Tensor) -> Tenso
     if sampling == "mss":
         # the one other datum that makes up for the share of the own: the next, and the first for the last
         weights.diagonal(1).fill_(math.log((size - others) / (size * others)))
-        weights[-1, 0] = math.log((size - others) / (size * others))
-    return weights.fill_diagonal_(-math.log(size))
+        weights.diagonal(1 - rows).fill_(math.log((size - others) / (size * others)))
+    weights.diagonal().fill_(-math.log(size))
+    return weights
 
 
 def _mixed(densities: Tensor, weights: Tensor | float) -> Tensor:

@@ -258,7 +258,7 @@ class _Case:
         if len(self.spec.shape) != 1:
             return
         wide = replace(self.spec, shape=(2 * self.spec.shape[0],))
-        tiled = {**self.batch, "x": torch.cat([self.batch["x"], self.batch["x"]], -1)}
+        tiled = {n: torch.cat([v, v], -1) if n in ("x", "partner") else v for n, v in self.batch.items()}
         found: list[dict[str, Tensor]] = []
         for spec, batch in ((self.spec, self.batch), (wide, tiled)):
             system = self.build(spec)

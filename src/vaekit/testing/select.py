@@ -99,30 +99,39 @@ def _narrow(
 
 
 def batch_for(spec: Spec, n: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Batch:
-    """A batch of n made-up data of the kind that a spec describes, with `y` and `c` where it has them."""
+    """A batch of n made-up data of the kind that a spec describes, with all else that it says they have."""
     generator = torch.Generator().manual_seed(seed)
+    batch = {"x": _made_up(spec, n, generator, dtype)}
+    if spec.classes is not None:
+        batch["y"] = torch.randint(spec.classes, (n,), generator=generator)
+        if spec.labelled is not None:
+            batch["y"][1::2] = -1  # every other label is unknown
+    if spec.theta is not None:
+        batch["theta"] = torch.randn((n, len(spec.theta)), generator=generator, dtype=dtype)
+        if spec.labelled is not None:
+            batch["theta"][1::2] = torch.nan
+    if spec.context is not None:
+        batch["c"] = torch.rand((n, *spec.context), generator=generator, dtype=dtype)
+    if spec.pairs is not None:
+        batch["partner"] = _made_up(spec, n, generator, dtype)
+    return batch
+
+
+def _made_up(spec: Spec, n: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    """Values of the kind of a spec, (n, *shape)."""
     shape = (n, *spec.shape)
 
     def whole(levels: int) -> Tensor:
         return torch.randint(levels, shape, generator=generator).to(dtype)
 
     if spec.kind == "binary":
-        x = whole(2)
-    elif spec.kind == "categorical":
-        x = whole(spec.levels or 2)
-    elif spec.kind == "count":
-        x = whole(6)
-    elif spec.kind == "unit" and spec.levels is not None:
-        x = whole(spec.levels) / (spec.levels - 1)
-    elif spec.kind == "unit":
-        x = torch.rand(shape, generator=generator, dtype=dtype)
-    else:
-        x = torch.randn(shape, generator=generator, dtype=dtype)
-    batch = {"x": x}
-    if spec.classes is not None:
-        batch["y"] = torch.randint(spec.classes, (n,), generator=generator)
-        if spec.labelled is not None:
-            batch["y"][1::2] = -1  # every other label is unknown
-    if spec.context is not None:
-        batch["c"] = torch.rand((n, *spec.context), generator=generator, dtype=dtype)
-    return batch
+        return whole(2)
+    if spec.kind == "categorical":
+        return whole(spec.levels or 2)
+    if spec.kind == "count":
+        return whole(6)
+    if spec.kind == "unit" and spec.levels is not None:
+        return whole(spec.levels) / (spec.levels - 1)
+    if spec.kind == "unit":
+        return torch.rand(shape, generator=generator, dtype=dtype)
+    return torch.randn(shape, generator=generator, dtype=dtype)

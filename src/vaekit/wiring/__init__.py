@@ -1,7 +1,8 @@
 """Parts by name: what the typed arguments of recipes mean, and what fits which data."""
 
 from vaekit.wiring.codes import CodeArchitecture, code_networks, codebook_terms, prior_stage, two_level_codes
-from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, labelled
+from vaekit.wiring.games import Arena, GameArchitecture, arena, balance, features_of, imitable, labelled
+from vaekit.wiring.hierarchical import FieldPrior, WeightRule, weight_by_rule, with_field_prior
 from vaekit.wiring.labels import label_marginal, labels_of
 from vaekit.wiring.models import gaussian_chain, gaussian_vae
 from vaekit.wiring.names import (
@@ -25,6 +26,8 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
+from vaekit.wiring.pairs import pairs_of
+from vaekit.wiring.parameters import known_parameters, supervised
 from vaekit.wiring.players import (
     adam,
     bound_players,
@@ -36,6 +39,7 @@ from vaekit.wiring.players import (
     rmsprop,
     two_players,
 )
+from vaekit.wiring.standard import picture_of, standardised
 from vaekit.wiring.vamp import AggregateName, make_aggregate
 
 __all__ = [
@@ -44,11 +48,13 @@ __all__ = [
     "Arena",
     "CodeArchitecture",
     "Dense",
+    "FieldPrior",
     "GameArchitecture",
     "LikelihoodName",
     "PosteriorName",
     "PriorName",
     "Reconstruction",
+    "WeightRule",
     "adam",
     "arena",
     "balance",
@@ -63,6 +69,8 @@ __all__ = [
     "gaussian_chain",
     "gaussian_vae",
     "halving",
+    "imitable",
+    "known_parameters",
     "label_marginal",
     "labelled",
     "labels_of",
@@ -75,11 +83,17 @@ __all__ = [
     "make_rate",
     "make_reconstruction",
     "network_from",
+    "pairs_of",
     "passes",
+    "picture_of",
     "prior_stage",
     "rising",
     "rmsprop",
+    "standardised",
+    "supervised",
     "two_level_codes",
     "two_players",
     "unconditional",
+    "weight_by_rule",
+    "with_field_prior",
 ]

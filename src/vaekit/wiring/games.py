@@ -61,11 +61,7 @@ def arena(
         ValueError: if there are no convolutions for the shape.
     """
     known("architecture", architecture, GameArchitecture)
-    if spec.kind not in ("binary", "unit", "real"):
-        raise UnsupportedError(
-            f"{spec.name!r} is {spec.kind}, and a discriminator tells its whole values from a decoder's "
-            "points at once: take binary, unit or real data, or a recipe with a likelihood, such as vae"
-        )
+    imitable(spec)
     event = spec.shape
     side = event[1] if len(event) == 3 and event[1] == event[2] else 0
     convolutions = architecture == "conv" or (architecture == "auto" and side in SIZES)
@@ -102,6 +98,19 @@ def arena(
         layer=LARSEN_LAYER if larsen else CONV28_LAYER if convolutions else first,
         gamma=5e-5 if larsen else 1.0,
     )
+
+
+def imitable(spec: Spec) -> None:
+    """Refuse data that no decoder without noise can imitate.
+
+    Raises:
+        UnsupportedError: if they are counts or classes.
+    """
+    if spec.kind not in ("binary", "unit", "real"):
+        raise UnsupportedError(
+            f"{spec.name!r} is {spec.kind}, and a discriminator tells its whole values from a decoder's "
+            "points at once: take binary, unit or real data, or a recipe with a likelihood, such as vae"
+        )
 
 
 def labelled(spec: Spec, system: str) -> int:

@@ -20,20 +20,21 @@ PosteriorName = Literal["diagonal", "full", "low_rank", "rank_one"]
 """diagonal: independent dimensions. full: covariance by its Cholesky factor. low_rank: diagonal plus U U^T.
 rank_one: precision diagonal plus u u^T (DLGM)."""
 
-PriorName = Literal["standard", "learned", "mixture", "flow"]
+PriorName = Literal["standard", "learned", "mixture", "flow", "scaled"]
 """standard: N(0, I). learned: one Gaussian. mixture: Gaussians, learned. flow: a masked autoregressive flow
-of three maps (needs zuko)."""
+of three maps (needs zuko). scaled: N(0, diag(v)) with v from 1 to 2, which no rotation leaves as it is."""
 
 COMPONENTS = 10
 
 LikelihoodName = Literal[
     "auto", "bernoulli", "cross_entropy", "continuous_bernoulli", "gaussian", "gaussian_fixed",
-    "gaussian_optimal", "gaussian_pixel", "laplace", "logistic", "poisson", "categorical",
+    "gaussian_optimal", "gaussian_map", "gaussian_pixel", "laplace", "logistic", "poisson", "categorical",
 ]  # fmt: skip
 """auto: by the kind of the data. cross_entropy: Bernoulli on grey levels, the mean of log p over pixels drawn
 with them, as most studies of images train; no density of the levels. gaussian: one learned variance.
-gaussian_fixed: unit variance. gaussian_optimal: the best variance for the batch. gaussian_pixel: a variance
-for every element, from the network. logistic: discretised logistic."""
+gaussian_fixed: unit variance. gaussian_optimal: the best variance for the batch. gaussian_map: a learned
+variance for every place, the same for all data and channels. gaussian_pixel: a variance for every element,
+from the network. logistic: discretised logistic."""
 
 Reconstruction = Literal["point", LikelihoodName]
 """A likelihood by its name, or point: a decoder without density, by its squared error."""
@@ -49,6 +50,7 @@ _FITS: dict[str, tuple[Kind, ...]] = {
     "gaussian": ("real", "unit"),
     "gaussian_fixed": ("real", "unit"),
     "gaussian_optimal": ("real", "unit"),
+    "gaussian_map": ("real", "unit"),
     "gaussian_pixel": ("real", "unit"),
 }
 _DEFAULT: dict[Kind, LikelihoodName] = {
@@ -97,6 +99,9 @@ def make_likelihood(name: LikelihoodName, spec: Spec, network: MakeNetwork, sigm
         "gaussian": c.SharedGaussian,
         "gaussian_fixed": partial(c.FixedGaussian, sigma=sigma),
         "gaussian_optimal": c.OptimalGaussian,
+        "gaussian_map": partial(
+            c.SharedGaussian, scales=spec.shape if len(spec.shape) == 1 else (1, *spec.shape[1:])
+        ),
         "gaussian_pixel": c.PixelGaussian,
     }
     return made[chosen](network, spec.shape)
@@ -159,6 +164,7 @@ def make_prior(name: PriorName, latents: int, components: int | None = None) -> 
         )
     made: dict[str, Callable[[Shape], nn.Module]] = {
         "standard": c.StandardGaussian,
+        "scaled": c.ScaledGaussian,
         "learned": c.LearnedGaussian,
         "flow": c.Flow,
     }
@@ -171,7 +177,7 @@ def make_rate(estimator: Estimator, posterior: PosteriorName, prior: PriorName) 
     Raises:
         UnsupportedError: if a closed form is asked for where none is known.
     """
-    known = prior == "standard" or (prior == "learned" and posterior == "diagonal")
+    known = prior == "standard" or (prior in ("scaled", "learned") and posterior == "diagonal")
     if estimator == "closed" and not known:
         raise UnsupportedError(
             f"`estimator` is 'closed', but no closed form is known for a {posterior} posterior and a {prior} "
