@@ -76,6 +76,7 @@ def test_two_hundred_runs_and_five_kills(tiny, tmp_path, monkeypatch):
     assert Counter(row["arguments.beta"] for row in found) == {1.0: 50, 2.0: 50, 4.0: 50, 8.0: 50}
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_and_the_next_time_goes_on(tiny, tmp_path):
     long = tiny({"seed": [0, 1]}, **{"training.steps": 100_000}, training={"batch_size": 10})
     work = tmp_path / "s" / "work"

@@ -91,9 +91,8 @@ def _facts(study: Study, table: Sequence[Row], counts: Counter[str]) -> list[tup
 def _notes(counts: Counter[str], left_out: Sequence[str]) -> list[str]:
     found = []
     if counts["open"]:
-        found.append(
-            f"{counts['open']:,} runs are not finished yet: what follows is about {counts['finished']:,}."
-        )
+        what = "One run is" if counts["open"] == 1 else f"{counts['open']:,} runs are"
+        found.append(f"{what} not finished yet: what follows is about {counts['finished']:,}.")
     if left_out:
         more = f", and {len(left_out) - 12} more" if len(left_out) > 12 else ""
         found.append(f"Without a picture, in the table alone: {', '.join(left_out[:12])}{more}.")
