@@ -53,7 +53,7 @@ def layer_of(path):
 
 
 def _module(name):
-    """Where a name of the package itself is defined: `from vaekit import __version__` is of its `__init__`."""
+    """Where a name of the package itself is defined: `vaekit.__version__` is of its `__init__`."""
     return "__init__" if name.startswith("__") else name
 
 
