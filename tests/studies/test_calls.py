@@ -141,7 +141,7 @@ HEAD = '[fixed]\nrecipe = "beta_vae"\ndata = "digits"\n'
     ('[fixed]\nrecipe = "vae"\ndata = { name = "digits", limt = 3 }', r"fixed.data.limt: .*'limit'"),
     ('[fixed]\nrecipe = "vae"\ndata = { name = "digits", limit = 0 }', r"fixed.data.limit: `limit` is 0"),
     ('[fixed]\nrecipe = "dip_vae"\ndata = "digits"\ntraining.accumulate = 2', r"fixed.training.acc.*couple"),
-    ('[fixed]\nrecipe = "annealed_vae"\ndata = "digits"\ntraining.patience = 2', "fixed.training.patience: "),
+    ('[fixed]\nrecipe = "annealed_vae"\ndata = "digits"\ntraining.patience = 2', r"training.patience: "),
     ('[fixed]\nrecipe = "cvae"\ndata = "digits"', "condition"),
     (HEAD + "[scores.evalution]", r"scores.evalution: .*did you mean 'evaluation'"),
     (HEAD + "[scores.evaluation]\nsample = 3", r"scores.eval.*did you mean 'samples'"),

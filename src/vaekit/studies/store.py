@@ -71,6 +71,10 @@ class Store:
             names = [entry.name for entry in entries]
         return {name.removesuffix(".json") for name in names if name.endswith(".json") and name[0] != "."}
 
+    def has(self, hash_: str) -> bool:
+        """Whether a run has a record."""
+        return (self.path / RECORDS / f"{hash_}.json").exists()
+
     def read(self, call: Call) -> Record | None:
         """The record of a call, or None if it has none.
 

@@ -51,7 +51,10 @@ def work(
         UserError: if the store itself cannot be written.
     """
     with store.claim(call.hash) as mine:
-        if not mine or call.hash in store.finished():
+        if not mine:
+            return "taken"
+        if store.has(call.hash):
+            store.sweep(call.hash)  # its worker was killed between the record and the tidying
             return "taken"
         place = store.workplace(call)
         started, begun = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
