@@ -80,7 +80,7 @@ def disentanglement(
         )
     if twins and not merge:
         pairs = [f"{name} {a} and {b}" for name, same in twins.items() for a, b in same.items()]
-        note = f"{', '.join(pairs)} are one picture, which no code tells apart: `merge` counts them as one"
+        note = f"{', '.join(pairs)} are one picture, which no code tells apart: `merge` makes them one"
         found = replace(found, notes=(*found.notes, note))
     return found
 
