@@ -14,10 +14,21 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import data, imports, minimal, pythae_games, stacked, step, trainer, versus_pythae
+from benchmarks import (
+    data,
+    imports,
+    minimal,
+    pythae_games,
+    scores,
+    stacked,
+    step,
+    trainer,
+    versus_pythae,
+)
 from benchmarks.timing import CLOCKS, Row, keep_memory, quartiles
+from vaekit.disentanglement import NAMES, PRESETS
 
-SECTIONS = ("step", "trainer", "stacked", "data", "pythae", "pythae-games", "nll", "import")
+SECTIONS = ("step", "trainer", "stacked", "data", "pythae", "pythae-games", "nll", "scores", "import")
 
 
 def likelihood(threads: int) -> Iterator[Row]:
@@ -97,6 +108,10 @@ def main() -> None:
     parser.add_argument(
         "--games", nargs="*", default=(), choices=pythae_games.SYSTEMS, help="of `pythae-games`"
     )
+    parser.add_argument(
+        "--presets", nargs="*", default=("modern",), choices=sorted(PRESETS), help="of `scores`"
+    )
+    parser.add_argument("--scores", nargs="*", default=(), choices=NAMES, help="of `scores`; default all")
     parser.add_argument("--models", type=int, help="of `stacked`; default 4 on a CPU and 128 on a GPU")
     parser.add_argument(
         "--methods", nargs="*", default=(), choices=sorted(stacked.METHODS), help="of `stacked`; default all"
@@ -126,6 +141,7 @@ def main() -> None:
             pythae_games.run, asked.rounds, threads, asked.pythae_python, asked.cache, asked.games
         ),
         "nll": partial(likelihood, threads),
+        "scores": partial(scores.run, asked.presets, asked.scores),
         "import": partial(imports.run, asked.rounds),
     }
     where = machine(threads)

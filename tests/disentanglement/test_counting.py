@@ -76,6 +76,14 @@ def test_codes_that_are_not_finite_are_refused(grid, messy, wild):
         from_table(grid, table)
 
 
+def test_tensors_and_truth_values_are_arrays(messy):
+    plain = mig(messy.codes.astype(np.float32), messy.factors)
+    assert mig(torch.from_numpy(messy.codes).float(), torch.from_numpy(messy.factors)).value == plain.value
+    halves = torch.from_numpy(messy.codes).bfloat16()
+    assert mig(halves, messy.factors).value == mig(halves.float(), messy.factors).value
+    assert mig(messy.codes > 0, messy.factors).value == mig((messy.codes > 0) * 1.0, messy.factors).value
+
+
 def test_arrays_that_do_not_fit_are_refused(messy):
     with pytest.raises(ValueError, match="600 rows, `factors` 599"):
         mig(messy.codes, messy.factors[1:])

@@ -80,6 +80,8 @@ def test_presets_by_name():
         small("modern", train=1)
     with pytest.raises(ValueError, match="at most `train` = 9"):
         small("modern", train=9)
+    with pytest.raises(ValueError, match="`tuned` is for"):
+        small("modern", tuned=True)
 
 
 def test_the_presets_are_what_the_documentation_says():

@@ -6,19 +6,21 @@ A column of constant labels is learnt by a classifier that always says it, as sc
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, Protocol, cast, final
 
 import numpy as np
 import torch
 
-from vaekit.disentanglement.points import Array, Floats, Integers
+from vaekit.checks import known
+from vaekit.disentanglement.points import Array, Floats, Integers, moving
 from vaekit.errors import UnsupportedError
 
 Logistic = Literal["one_versus_rest", "multinomial"]
 Boosted = Literal["exact", "histogram"]
+
+_FOLDS = 5
 
 
 class Classifier(Protocol):
@@ -48,9 +50,10 @@ class _Constant:
 
 
 def standardised(train: Array, *others: Array) -> list[Floats]:
-    """All arrays by mean and standard deviation (divisor N) of the first; a constant column becomes 0."""
+    """All arrays by mean and standard deviation (divisor N) of the first; a constant column becomes 0 but for
+    rounding."""
     mean, spread = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
-    spread[spread == 0] = 1.0
+    spread[~moving(train)] = 1.0
     return [(array - mean) / spread for array in (train, *others)]
 
 
@@ -63,37 +66,33 @@ def logistic(codes: Array, labels: Integers, kind: Logistic, tuned: bool = False
         kind: "one_versus_rest": one logistic regression for each class, by liblinear, which penalises the
             intercept too. That was scikit-learn's default until its version 0.22. "multinomial": one
             softmax over all classes, by L-BFGS until it has converged, the intercept free.
-        tuned: choose C among ten values from 1e-4 to 1e4 by 5-fold cross-validation without shuffling, for
-            each class of "one_versus_rest" by itself; L-BFGS then, and at most 100 steps, as in the study.
+        tuned: of "one_versus_rest" alone: choose C among ten values from 1e-4 to 1e4 by 5-fold
+            cross-validation without shuffling, for each class by itself; L-BFGS then, and at most 100 steps,
+            as in the study. With fewer points than folds, C = 1.
+
+    Raises:
+        ValueError: for another kind, or `tuned` with "multinomial".
     """
+    known("kind", kind, Logistic)
+    if tuned and kind == "multinomial":
+        raise ValueError(
+            "`tuned` chooses a penalty for each class against the rest; got `kind` = 'multinomial'"
+        )
     from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
     from sklearn.model_selection import KFold
     from sklearn.multiclass import OneVsRestClassifier
 
     if (labels == labels[0]).all():
         return _Constant(int(labels[0]))
-    with _as_the_study_did() if tuned or kind == "one_versus_rest" else _as_it_is():
-        if tuned and len(labels) >= 5:
-            inner = LogisticRegressionCV(Cs=10, cv=KFold(5), scoring="accuracy")
-        elif kind == "one_versus_rest":
-            inner = LogisticRegression(solver="liblinear", random_state=0)
-        else:
-            inner = LogisticRegression(max_iter=2000)
-        model = OneVsRestClassifier(inner) if kind == "one_versus_rest" else inner
-        return cast(Classifier, model.fit(codes, labels))
-
-
-@contextmanager
-def _as_the_study_did() -> Iterator[None]:
-    """Without scikit-learn's remarks on its later defaults, and on the study's number of steps."""
-    with warnings.catch_warnings():
+    if kind == "multinomial":
+        return cast(Classifier, LogisticRegression(max_iter=2000).fit(codes, labels))
+    if tuned and len(labels) >= _FOLDS:
+        inner = LogisticRegressionCV(Cs=10, cv=KFold(_FOLDS), scoring="accuracy")
+    else:
+        inner = LogisticRegression(solver="liblinear", random_state=0)
+    with warnings.catch_warnings():  # on scikit-learn's later defaults, and on the study's number of steps
         warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield
+        return cast(Classifier, OneVsRestClassifier(inner).fit(codes, labels))
 
 
 class BoostedFit(NamedTuple):
@@ -118,7 +117,11 @@ def boosted(
             bins; scikit-learn hands out no importance there, so that it is summed here from the gain that
             each split of each tree was chosen for.
         seed: of the order in which equal splits are tried, and of the bins.
+
+    Raises:
+        ValueError: for another kind.
     """
+    known("kind", kind, Boosted)
     tasks: Sequence[Any] = [
         (codes, classes[:, k], test, test_classes[:, k], seed) for k in range(classes.shape[1])
     ]

@@ -76,10 +76,16 @@ def array_of(values: Values, what: str) -> Array:
     Raises:
         ValueError: for another shape, no rows or columns, or values that are not finite.
     """
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if isinstance(values, Tensor):
+        narrow = values.is_floating_point() and values.element_size() < 4  # numpy has no bfloat16
+        array = (values.float() if narrow else values).detach().cpu().numpy()
+    else:
+        array = np.asarray(values)
+    if array.dtype.kind == "b":
+        array = array.astype(np.int64)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"`{what}` has shape {array.shape}; expected (N, columns), with one or more of both")
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiu":
         raise TypeError(f"`{what}` holds {array.dtype}; expected numbers")
     if array.dtype.kind == "f":
         refuse_wild(array, what)

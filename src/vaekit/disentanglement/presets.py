@@ -63,6 +63,8 @@ class Preset:
             whole(name, getattr(self, name), least)
         for count in self.labels:
             whole("labels", count, 2)
+        if self.tuned and self.logistic == "multinomial":
+            raise ValueError("`tuned` is for `logistic` = 'one_versus_rest'; got 'multinomial'")
         if not self.labels or min(self.labels) > self.train:
             raise ValueError(f"`labels` is {self.labels}; expected one of at most `train` = {self.train}")
         number("dead", self.dead, least=0)
