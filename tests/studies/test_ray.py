@@ -54,7 +54,7 @@ class TestOnRay:
         killed = []
 
         def show(at):
-            if at.done >= 2 and not killed and (pids := ours("ray::")):
+            if at.done >= 2 and not killed and (pids := ours("ray::_task")):
                 os.kill(pids[0], signal.SIGKILL)
                 killed.extend(pids[:1])
 

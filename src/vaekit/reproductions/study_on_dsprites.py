@@ -80,8 +80,8 @@ def outcome(table: Sequence[Row], budget: str) -> Outcome:
         "generated dSprites, the whole grid of 737,280 images; scores by the preset locatello2019",
         budget,
         "The bands are those of convolutional models trained for 300,000 steps; these are trained for a "
-        "small part of it. Ranges are over strengths and seeds. DCI is not measured: its trees take longer "
-        "than the training.",
+        "small part of it. Ranges are over strengths and seeds. DCI is not measured: its trees take about "
+        "as long as the training.",
     )
 
 

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vaekit.files import write_text
-from vaekit.report.look import INK, PAPER, SOFT, class_colour, dots, draw, label_text, plain_ticks
+from vaekit.report.look import (
+    DATA,
+    INK,
+    MODEL,
+    PAPER,
+    SOFT,
+    class_colour,
+    dots,
+    draw,
+    label_text,
+    plain_ticks,
+)  # fmt: skip
 from vaekit.report.parts import Figure, Key, Picture
 from vaekit.report.render import render
 from vaekit.studies import statistics as figures
@@ -223,8 +234,6 @@ def _bars(key: str, parts: Sequence[tuple[str, figures.Shares]]) -> Picture:
     names = [_title(name) for name, _ in parts]
 
     def paint(ax: Axes) -> None:
-        from vaekit.report.look import DATA, MODEL
-
         for i, (_, found) in enumerate(parts):
             left = 0.0
             for share, colour in ((found.methods, DATA), (found.strengths, MODEL), (found.seeds, SOFT)):
@@ -262,8 +271,6 @@ def _correlations(key: str, table: Sequence[Row], names: Sequence[str]) -> Pictu
 
     def paint(ax: Axes) -> None:
         from matplotlib.patches import Rectangle
-
-        from vaekit.report.look import DATA, MODEL
 
         for i in range(count):
             for j in range(count):
