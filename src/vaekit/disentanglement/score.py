@@ -100,9 +100,7 @@ class _Scoring:
     def __init__(self, represent: Represent, grid: Grid, preset: Preset, seed: int, merge: Merge) -> None:
         self.represent, self.grid, self.preset, self.seed, self.merge = represent, grid, preset, seed, merge
         self.columns, notes = varying(grid)
-        merged(
-            np.zeros((1, len(grid.sizes)), np.int64), grid, merge
-        )  # refuses a wrong one before anything is drawn
+        merged(np.zeros((1, len(grid.sizes)), np.int64), grid, merge)  # refuses before anything is drawn
         for name, pairs in merge.items():
             same = ", ".join(f"{value} with {other}" for value, other in pairs.items())
             notes += (f"values of {name} counted as one: {same}",)
@@ -113,6 +111,7 @@ class _Scoring:
         return torch.Generator().manual_seed(self.number(name))
 
     def number(self, name: str) -> int:
+        """The seed of that stream."""
         digest = hashlib.sha256(f"{self.seed} {name}".encode()).digest()
         return int.from_bytes(digest[:4], "little")
 
