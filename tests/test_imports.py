@@ -52,6 +52,11 @@ def layer_of(path):
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
+def _module(name):
+    """Where a name of the package itself is defined: `vaekit.__version__` is of its `__init__`."""
+    return "__init__" if name.startswith("__") else name
+
+
 def top_level_imports(path):
     """Modules of vaekit that are imported when the file is, not inside functions or for type checkers."""
     tree = ast.parse(path.read_text())
@@ -59,7 +64,7 @@ def top_level_imports(path):
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vaekit":
             parts = (node.module or "").split(".")
-            found += [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+            found += [parts[1]] if len(parts) > 1 else [_module(alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
             found += [a.name.split(".")[1] for a in node.names if a.name.startswith("vaekit.")]
     return found

@@ -127,7 +127,7 @@ class Run:
             "data": data,
             "seed": training.seed,
             "training": asdict(training),
-            "versions": _versions(),
+            "versions": versions(),
             "status": "running",
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": 0.0,
@@ -415,7 +415,8 @@ def _check_record(record: Any, path: Path) -> None:
             raise UserError(f"{path} is damaged: 'data' has no usable {name!r}")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what decides what comes out."""
     from vaekit import __version__
 
     return {"vaekit": __version__, "torch": torch.__version__, "python": platform.python_version()}

@@ -136,7 +136,7 @@ def test_a_terminal_of_another_age(tmp_path):
     process = start("list", "--help", PYTHONIOENCODING="ascii", LC_ALL="C", HOME="/nonexistent")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert b"recipes, data or reproductions" in out
+    assert b"recipes, data, studies or reproductions" in out
 
 
 def test_a_whole_training_without_home_in_a_plain_terminal(tmp_path, tiny):

@@ -158,11 +158,26 @@ def test_permutation_test_by_hand(rows):
     torch.testing.assert_close(found, 0.5 * (on_real + on_fake))
 
 
-def test_a_batch_of_one_says_undecided():
+@pytest.mark.parametrize("rows", [2, 7])
+def test_permutation_test_of_one_batch_by_hand(rows):
+    """All codes as they are, against all of them with their dimensions permuted."""
+    z = torch.randn(rows, 3).double()
+    torch.manual_seed(3)
+    found = PermutationTest(Linear(), halves=False)(trace_of(z))
+    torch.manual_seed(3)
+    order = torch.rand(rows, 3, dtype=torch.float64).argsort(0)
+    shuffled = torch.stack([z[order[:, j], j] for j in range(3)], 1)
+    on_real = functional.cross_entropy(z @ Linear.weight, torch.zeros(rows).long())
+    on_fake = functional.cross_entropy(shuffled @ Linear.weight, torch.ones(rows).long())
+    torch.testing.assert_close(found, 0.5 * (on_real + on_fake))
+
+
+@pytest.mark.parametrize("halves", [True, False])
+def test_a_batch_of_one_says_undecided(halves):
     """Its code is real and permuted at once, so that the critic's only gradient is towards l = 0."""
     z = torch.tensor([[1.0, 2.0, -1.0]], dtype=torch.float64)
     odds = float(log_odds(Linear(), z))
-    found = float(PermutationTest(Linear())(trace_of(z)))
+    found = float(PermutationTest(Linear(), halves=halves)(trace_of(z)))
     assert found == pytest.approx(0.5 * (math.log1p(math.exp(-odds)) + math.log1p(math.exp(odds))))
     assert found > math.log(2)
 

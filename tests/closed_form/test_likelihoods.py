@@ -114,6 +114,18 @@ def test_bernoulli_logit_form_is_the_probability_form():
     check_density(Bernoulli(LOGITS.unsqueeze(-1)), values=torch.tensor([0.0, 1.0]).double(), tolerance=1e-12)
 
 
+def test_bernoulli_on_grey_levels_is_the_mean_over_pixels_drawn_with_them():
+    """Over all 16 pictures of four pixels, weighed by their probability."""
+    logits, grey = torch.tensor([-2.0, 0.3, 1.0, 4.0]).double(), torch.tensor([0.0, 0.2, 0.7, 1.0]).double()
+    pictures = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 4)
+    chances = torch.where(pictures == 1, grey, 1 - grey).prod(1)
+    assert float(chances.sum()) == pytest.approx(1.0)
+    expected = (chances * Bernoulli(logits).log_prob(pictures)).sum()
+    torch.testing.assert_close(Bernoulli(logits, grey=True).log_prob(grey), expected)
+    many = Bernoulli(logits.expand(3, 4), grey=True).log_prob(grey.expand(3, 4))
+    torch.testing.assert_close(many, expected.expand(3))
+
+
 def test_bernoulli_fast_paths_give_one_value():
     """Same shape, broadcast, one datum, with and without gradients, few and many elements."""
     for elements in (7, 300):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
-from vaekit.data.factors import FactorData, Grid
+from vaekit.data.arrays import ArrayData
+from vaekit.data.factors import FactorData, Grid, Stored
+from vaekit.data.resident import ByteImages, PackedImages
 from vaekit.data.spec import Spec
 
 FACTORS = {"shape": 3, "x": 4, "y": 5}
@@ -68,3 +74,65 @@ def test_which_factors_stay_may_differ_between_pairs():
 def test_a_grid_needs_factors_with_values(factors):
     with pytest.raises(ValueError, match="expected one or more"):
         Grid(factors)
+
+
+def test_numbers_of_points_are_those_of_plain_loops():
+    grid = Grid({"a": 2, "b": 3, "c": 1, "d": 4})
+    points = list(itertools.product(range(2), range(3), range(1), range(4)))
+    assert grid.factors_of(torch.arange(24)).tolist() == [list(point) for point in points]
+    assert grid.index_of(torch.tensor(points)).tolist() == list(range(24))
+    assert grid.index_of(torch.tensor(points).view(2, 12, 4)).shape == (2, 12)
+
+
+def test_images_by_number_are_images_by_factors_where_only_the_latter_are_given():
+    data, index = Values(), torch.tensor([7, 0, 59])
+    assert torch.equal(data.at(index), data.data_of(data.grid.factors_of(index)))
+    assert data.to("cpu") is data
+
+
+def test_parts_tell_data_apart():
+    class Others(Values):
+        def data_of(self, factors, generator=None):
+            return factors.float() * 2
+
+    same, again, other = (made.parts(None)[0] for made in (Values(), Values(), Others()))
+    assert torch.equal(same, again)
+    assert not torch.equal(same, other)
+    assert len(Values().parts(torch.tensor([3, 1]))[0]) == 2
+
+
+SPEC = Spec("t", (1, 2, 4), "binary", 6, factors={"a": 2, "b": 3})
+GREY = replace(SPEC, kind="unit", levels=256)
+
+
+def test_bits_and_bytes_in_memory_come_back_as_they_were():
+    x = torch.randint(0, 2, (6, 1, 2, 4), generator=torch.Generator().manual_seed(0))
+    packed = torch.from_numpy(np.packbits(x.flatten(1).byte().numpy(), axis=1, bitorder="little"))
+    points = Grid({"a": 2, "b": 3}).factors_of(torch.arange(6))
+    assert torch.equal(PackedImages(SPEC, packed).data_of(points), x.float())
+    assert torch.equal(PackedImages(SPEC, packed).at(torch.tensor([4, 4])), x[[4, 4]].float())
+    grey = (x * 100).byte()
+    assert torch.equal(ByteImages(GREY, grey).data_of(points), grey.float() / 255)
+
+
+def test_parts_that_do_not_fit_a_grid_are_refused():
+    bits, grey = torch.zeros(6, 1, dtype=torch.uint8), torch.zeros(6, 1, 2, 4, dtype=torch.uint8)
+    for spec, packed, message in (
+        (GREY, bits, "the spec says unit"),
+        (SPEC, bits.float(), "of torch.float32"),
+        (SPEC, torch.zeros(6, 2, dtype=torch.uint8), "D = 8"),
+        (SPEC, bits[:5], "got 5 rows of `packed`; expected 6"),
+        (replace(SPEC, factors=None), bits, "no `factors`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            PackedImages(spec, packed)
+    for spec, x, copies, message in (
+        (GREY, grey[:5], 1, "got 5 images; expected 6"),
+        (GREY, grey.float(), 1, "of torch.float32"),
+        (replace(GREY, levels=17), grey, 1, "with 17 levels"),
+        (GREY, grey, 3, r"expected \(N, 3, 1, 2, 4\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ByteImages(spec, x, copies)
+    with pytest.raises(ValueError, match="drawn anew"):
+        Stored(ArrayData(SPEC, grey, binarise=True))

@@ -12,6 +12,7 @@ from collections import Counter
 
 import pytest
 
+from vaekit.errors import UserError
 from vaekit.studies import rows, run
 from vaekit.studies import runner as runners
 from vaekit.studies.local import Local
@@ -67,6 +68,17 @@ def test_twelve_runs_and_a_kill(tiny, tmp_path, monkeypatch):
     assert scores[0] == scores[1]
 
 
+def test_workers_that_cannot_start_end_the_study_with_their_last_words(tiny, tmp_path, monkeypatch):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'No module named torch' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    study = tiny({"seed": [0, 1, 2]})
+    with pytest.raises(UserError, match="no worker can be started: ended with No module named torch"):
+        run(study, tmp_path / "s", workers=2)
+    assert {row["status"] for row in rows(study, tmp_path / "s")} == {"open"}
+
+
 @pytest.mark.slow
 def test_two_hundred_runs_and_five_kills(tiny, tmp_path, monkeypatch):
     study = tiny({"seed": list(range(50)), "arguments.beta": [1.0, 2.0, 4.0, 8.0]})
@@ -76,6 +88,7 @@ def test_two_hundred_runs_and_five_kills(tiny, tmp_path, monkeypatch):
     assert Counter(row["arguments.beta"] for row in found) == {1.0: 50, 2.0: 50, 4.0: 50, 8.0: 50}
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_and_the_next_time_goes_on(tiny, tmp_path):
     long = tiny({"seed": [0, 1]}, **{"training.steps": 100_000}, training={"batch_size": 10})
     work = tmp_path / "s" / "work"

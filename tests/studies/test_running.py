@@ -199,6 +199,23 @@ def test_a_kill_before_any_move_of_putting_away_loses_nothing(tiny, tmp_path, mo
     assert moments == (1 if keep == "record" else 2)
 
 
+def test_a_kill_between_record_and_tidying_leaves_nothing_behind(tiny, tmp_path, monkeypatch):
+    [call] = tiny({"seed": [0]}).calls
+    store = Store.create(tmp_path / "s", "", "", [call])
+
+    def killed(*rest):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "sweep", killed)
+        with pytest.raises(Killed):
+            units.work(store, call)
+    assert store.has(call.hash)
+    assert any((tmp_path / "s" / "work").iterdir())
+    assert units.work(store, call) == "taken"
+    assert not any((tmp_path / "s" / "work").iterdir())
+
+
 def test_what_another_process_holds_is_left_to_it(tiny, tmp_path):
     study = tiny({"seed": [0, 1]})
     first, second = study.calls

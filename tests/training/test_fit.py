@@ -52,6 +52,36 @@ def test_named_values_are_means_over_data_not_over_batches(splits):
     assert fit.rows[0]["train/loss"] == pytest.approx(expected)
 
 
+def test_the_last_weights_are_handed_back_when_asked(splits):
+    """With a step that spoils the weights after the first epoch, best and last differ."""
+
+    def spoiled(weights):
+        fit = make_fit(splits, epochs=3, weights=weights)
+        step = fit.system.procedure.step
+
+        def spoil(batches, manner):
+            values = step(batches, manner)
+            if fit.at.epoch:
+                with torch.no_grad():
+                    next(fit.system.model.parameters()).add_(1.0)
+            return values
+
+        fit.system.procedure.step = spoil
+        fit.run()
+        return fit
+
+    best, last = spoiled("auto"), spoiled("last")
+    assert (best.at.best_epoch, last.at.best_epoch) == (1, 3)
+    assert [row["valid/loss"] for row in best.rows] == [row["valid/loss"] for row in last.rows]
+    for fit, epoch in ((best, 0), (last, 2)):
+        held_out = validate(fit.system, splits.valid, 16)["loss"]
+        assert held_out == pytest.approx(fit.rows[epoch]["valid/loss"])
+    with pytest.raises(ValueError, match="`patience` is 2, which asks for the best weights"):
+        Training(epochs=1, batch_size=1, patience=2, weights="last")
+    with pytest.raises(ValueError, match="`weights` is 'first'; expected one of auto, last"):
+        Training(epochs=1, batch_size=1, weights="first")
+
+
 def test_training_lowers_the_held_out_loss(splits):
     fit = make_fit(splits, epochs=60)
     fit.run()

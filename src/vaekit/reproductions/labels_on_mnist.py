@@ -38,9 +38,9 @@ def linear_error(model: Model, splits: Splits) -> float:
 def run(full: bool, say: Say) -> Outcome:
     """One M1, since it needs no labels; all else for three random sets of labels."""
     seeds = [0, 1, 2]
-    first, second, pixels = (110_000, 110_000, 55_000) if full else (5000, 4000, 1500)
+    first, second, pixels = (110_000, 110_000, 55_000) if full else (5000, 4000, 2500)
     # the paper's 300,000 steps of 3e-4 are out of reach: few steps want longer ones, and a smaller z2
-    rate, upper_rate, latents, width = (3e-4, 3e-4, 50, 500) if full else (1e-3, 5e-3, 10, 300)
+    rate, quick, latents, width = (3e-4, 3e-4, 50, 500) if full else (1e-3, 5e-3, 10, 300)
     settings: dict[str, Any] = {"say": say}
     below = fit(
         "m1_m2", load("mnist", labelled=LABELS), seed=0, steps=first, batch_size=100, latents=50,
@@ -52,7 +52,7 @@ def run(full: bool, say: Say) -> Outcome:
         codes = encoded_splits(splits, below, "z")
         upper = fit(
             "m2", codes, seed=seed, steps=second, batch_size=500, alpha=ALPHA, likelihood="gaussian_pixel",
-            hidden=(width,), latents=latents, learning_rate=upper_rate, **settings,
+            hidden=(width,), latents=latents, learning_rate=quick, **settings,
         )  # fmt: skip
         m2 = fit(
             "m2", splits, seed=seed, steps=pixels, batch_size=200, alpha=ALPHA, hidden=(500,), latents=50,
@@ -89,11 +89,13 @@ def run(full: bool, say: Say) -> Outcome:
         figures, checks, seeds,
         "MNIST, drawn as binary pixels: 55,000 training images of which 100 have a label, 10,000 test images",
         f"M1: 600-600 softplus, 50 latents, {first:,} steps of 100, Adam {rate}; M2 on its latents: {width} "
-        f"softplus, {latents} latents, {second:,} steps of 500, Adam {upper_rate}; M2 on pixels: 500 "
+        f"softplus, {latents} latents, {second:,} steps of 500, Adam {quick}; M2 on pixels: 500 "
         f"softplus, 50 latents, {pixels:,} steps of 200, Adam {rate}; alpha {ALPHA}",
         "Class-balanced labels by the seed; one M1, which needs none. The paper trains M2 for 3,000 epochs. "
         "The settings of the small budget were chosen on seed 0 of the labels, from eight short runs: 500 "
-        "units with 50 latents, batches of 200 and Adam 1e-3 stood at 17 to 19 % after as many steps.",
+        "units with 50 latents, batches of 200 and Adam 1e-3 stood at 17 to 19 % after as many steps. M2 on "
+        "pixels is far from done after its steps (40 % after 1,500), and breaks down at Adam 5e-3 (72 %): it "
+        "is no baseline in the small budget.",
     )  # fmt: skip
 
 

@@ -156,11 +156,16 @@ class Local(Pool):
         self.selector.unregister(worker.process.stdout)
         self.workers.remove(worker)
         why, call = worker.last_words(), worker.call
-        self.mute += not worker.ready
         worker.end()
-        if self.mute > 2 * self.count + 2:
-            raise UserError(f"no worker can be started: {why}")
-        return [] if call is None else [Event(call, "lost", why)]
+        if call is None:
+            return []
+        if worker.ready:
+            return [Event(call, "lost", why)]
+        self.mute += 1
+        if self.mute > self.count + 2:
+            raise UserError(f"no worker can be started: {why.removeprefix('its worker ')}")
+        self.start(call)  # it died of its own start: that is nothing about the run
+        return []
 
     def stop(self) -> None:
         """See `Pool`."""

@@ -52,6 +52,15 @@ def points(name: str | Path) -> Points:
         return [{key: said.value for key, said in point.items()} for point in _points(table)[0]]
 
 
+def scores_of(name: str | Path) -> dict[str, dict[str, Any]]:
+    """What a file says of scores: label -> settings.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    return dict(_table(name)[0].get("scores", {}))
+
+
 def stem_of(name: str | Path) -> str:
     """A short name for the folder of a study."""
     return Path(name).stem

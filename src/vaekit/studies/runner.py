@@ -177,7 +177,13 @@ def _pool(on: Engine, store: Store, keep: Keep, device: str, workers: int | None
         return Here(store, keep, device)
     from vaekit.studies.local import Local
 
-    return Local(store, keep, device, workers or len(os.sched_getaffinity(0)))
+    return Local(store, keep, device, workers or _cores())
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not everywhere
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _heard(

@@ -71,6 +71,10 @@ class Store:
             names = [entry.name for entry in entries]
         return {name.removesuffix(".json") for name in names if name.endswith(".json") and name[0] != "."}
 
+    def has(self, hash_: str) -> bool:
+        """Whether a run has a record."""
+        return (self.path / RECORDS / f"{hash_}.json").exists()
+
     def read(self, call: Call) -> Record | None:
         """The record of a call, or None if it has none.
 
@@ -84,10 +88,9 @@ class Store:
         try:
             same = canonical(record["call"]) == canonical(call.content())
             complete = record["format"] == FORMAT and record["status"] in ("finished", "failed")
-            complete = complete and all(
-                isinstance(record[name], dict) for name in ("scores", "last", "seconds")
-            )
-        except (KeyError, TypeError, ValueError):
+            values = [v for name in ("scores", "last", "seconds") for v in record[name].values()]
+            complete = complete and all(value is None or isinstance(value, int | float) for value in values)
+        except (KeyError, TypeError, ValueError, AttributeError):
             same = complete = False
         if not (same and complete):
             raise UserError(f"{path} is damaged, or no record of this run: remove it to run it again")

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vaekit.files import write_text
-from vaekit.report.look import INK, PAPER, SOFT, class_colour, dots, draw, label_text, plain_ticks
+from vaekit.report.look import (
+    DATA,
+    INK,
+    MODEL,
+    PAPER,
+    SOFT,
+    class_colour,
+    dots,
+    draw,
+    label_text,
+    plain_ticks,
+)  # fmt: skip
 from vaekit.report.parts import Figure, Key, Picture
 from vaekit.report.render import render
 from vaekit.studies import statistics as figures
@@ -91,9 +102,8 @@ def _facts(study: Study, table: Sequence[Row], counts: Counter[str]) -> list[tup
 def _notes(counts: Counter[str], left_out: Sequence[str]) -> list[str]:
     found = []
     if counts["open"]:
-        found.append(
-            f"{counts['open']:,} runs are not finished yet: what follows is about {counts['finished']:,}."
-        )
+        what = "One run is" if counts["open"] == 1 else f"{counts['open']:,} runs are"
+        found.append(f"{what} not finished yet: what follows is about {counts['finished']:,}.")
     if left_out:
         more = f", and {len(left_out) - 12} more" if len(left_out) > 12 else ""
         found.append(f"Without a picture, in the table alone: {', '.join(left_out[:12])}{more}.")
@@ -224,8 +234,6 @@ def _bars(key: str, parts: Sequence[tuple[str, figures.Shares]]) -> Picture:
     names = [_title(name) for name, _ in parts]
 
     def paint(ax: Axes) -> None:
-        from vaekit.report.look import DATA, MODEL
-
         for i, (_, found) in enumerate(parts):
             left = 0.0
             for share, colour in ((found.methods, DATA), (found.strengths, MODEL), (found.seeds, SOFT)):
@@ -263,8 +271,6 @@ def _correlations(key: str, table: Sequence[Row], names: Sequence[str]) -> Pictu
 
     def paint(ax: Axes) -> None:
         from matplotlib.patches import Rectangle
-
-        from vaekit.report.look import DATA, MODEL
 
         for i in range(count):
             for j in range(count):

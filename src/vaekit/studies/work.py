@@ -11,15 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from vaekit import __version__, api
+from vaekit import api
 from vaekit.data.batch import Splits
 from vaekit.errors import UserError
 from vaekit.files import disk_errors
-from vaekit.runs import RECORD, Run, find_recipe
+from vaekit.randomness import own_stream
+from vaekit.runs import Run, build_system, find_recipe, versions
 from vaekit.studies.call import Call
-from vaekit.studies.data import splits_of, truth_of
+from vaekit.studies.data import WORLDS, splits_of, truth_of
 from vaekit.studies.scores import Trained, take
 from vaekit.studies.store import Keep, Record, Store
 from vaekit.trainer import Progress
@@ -51,15 +50,13 @@ def work(
         UserError: if the store itself cannot be written.
     """
     with store.claim(call.hash) as mine:
-        if not mine or call.hash in store.finished():
+        if not mine:
+            return "taken"
+        if store.has(call.hash):
+            store.sweep(call.hash)  # its worker was killed between the record and the tidying
             return "taken"
         place = store.workplace(call)
-        started, begun = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-        record: Record = {
-            "call": call.content(), "method": call.method, "status": "failed", "scores": {}, "last": {},
-            "seconds": {}, "error": None, "started": started,
-            "versions": {"vaekit": __version__, "torch": torch.__version__},
-        }  # fmt: skip
+        begun, record = time.monotonic(), failed(call, None)
         try:
             record |= _carried_out(call, place, device, stop)
         except Exception as error:
@@ -77,19 +74,19 @@ def one_line(error: BaseException) -> str:
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
-def failed(call: Call, error: str) -> Record:
-    """The record of a run that its worker did not survive."""
+def failed(call: Call, error: str | None) -> Record:
+    """The record of a run that has come to nothing, or not come to anything yet."""
     return {
         "call": call.content(), "method": call.method, "status": "failed", "scores": {}, "last": {},
         "seconds": {}, "error": error, "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"vaekit": __version__, "torch": torch.__version__},
+        "versions": versions(),
     }  # fmt: skip
 
 
 def _carried_out(call: Call, place: Path, device: str, stop: Stop | None) -> Record:
     """What the record of a run gains by training and scoring it."""
     splits = splits_of(call)
-    before = _before(place)
+    _tidy(place)
     run = _trained(call, place, splits, device, stop)
     seconds = {"training": run.record["seconds"]}
     where = api.pick_device(device)
@@ -107,21 +104,18 @@ def _carried_out(call: Call, place: Path, device: str, stop: Stop | None) -> Rec
     run.update(scores=scores, data={**run.record["data"], **_source(call)})
     return {
         "status": "finished", "scores": scores, "last": last, "seconds": seconds, "device": str(where),
-        "arguments": run.record["arguments"], "resumed": before,
+        "arguments": run.record["arguments"],
     }  # fmt: skip
 
 
-def _before(place: Path) -> bool:
-    """Whether a former worker has begun the run; what cannot be gone on with is removed."""
-    if not place.exists():
-        return False
-    try:
-        Run.open(place).state()
-    except UserError:
-        with disk_errors(place, "remove"):
-            shutil.rmtree(place)
-        return False
-    return (place / RECORD).is_file()
+def _tidy(place: Path) -> None:
+    """Remove what a former worker has begun, where nothing can go on from it."""
+    if place.exists():
+        try:
+            Run.open(place).state()
+        except UserError:
+            with disk_errors(place, "remove"):
+                shutil.rmtree(place)
 
 
 def _trained(call: Call, place: Path, splits: Splits, device: str, stop: Stop | None) -> Run:
@@ -146,9 +140,6 @@ def _arguments(call: Call) -> dict[str, Any]:
 
 
 def _batch_size(call: Call, splits: Splits) -> int:
-    from vaekit.randomness import own_stream
-    from vaekit.runs import build_system
-
     with own_stream():
         return build_system(find_recipe(call.recipe), splits.spec, dict(call.arguments), "meta").batch_size
 
@@ -156,4 +147,5 @@ def _batch_size(call: Call, splits: Splits) -> int:
 def _source(call: Call) -> dict[str, Any]:
     """Where the data came from, so that `vaekit evaluate` finds them again."""
     options = {k: v for k, v in call.data.items() if k not in ("name", "fingerprint") and v is not None}
-    return {"source": call.place or call.data["name"], "options": options}
+    source = None if call.data["name"] in WORLDS else call.place or call.data["name"]
+    return {"source": source, "options": options}

@@ -21,14 +21,15 @@ from vaekit.errors import UserError
 
 READY, BROKEN = "ready", "broken"
 
+_GRACE = 3.0  # seconds that a step may take until it hears that it is to stop
+
 
 class _Orders:
     """What comes in: calls in a queue, and whether to stop."""
 
     def __init__(self, stream: TextIO) -> None:
         self.calls: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self.stopped = threading.Event()
-        self.training = False
+        self.stopped, self.heard = threading.Event(), threading.Event()
         threading.Thread(target=self._listen, args=(stream,), daemon=True).start()
 
     def _listen(self, stream: TextIO) -> None:
@@ -38,12 +39,13 @@ class _Orders:
             self.calls.put(json.loads(line))
         self.stopped.set()
         self.calls.put(None)
-        if not self.training:
-            _thread.interrupt_main()  # a training ends after its step; a score has no state to keep
+        if not self.heard.wait(_GRACE):
+            _thread.interrupt_main()  # no training that could end after its step, but a score
 
     def stop(self) -> bool:
         """Asked after every training step."""
-        self.training = True
+        if self.stopped.is_set():
+            self.heard.set()
         return self.stopped.is_set()
 
 
@@ -72,7 +74,6 @@ def main(threads: int) -> int:
         while (order := orders.calls.get()) is not None:
             call = Call.from_json(order["call"])
             store = stores.setdefault(order["store"], Store(Path(order["store"])))
-            orders.training = False
             status = work(store, call, order["keep"], order["device"], orders.stop)
             answer(status=status, hash=call.hash)
     except KeyboardInterrupt:
