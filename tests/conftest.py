@@ -17,6 +17,15 @@ def fixed_seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def double():
+    """Everything in float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder with real data sets; absent data skips, or fails where it is required."""

@@ -22,12 +22,7 @@ from vaekit.trace import Latent, Trace
 N, B, DIMENSIONS = 5, 3, 2
 
 
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def trace_of(value, mean, log_std, prior=None):

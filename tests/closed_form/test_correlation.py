@@ -11,14 +11,7 @@ from vaekit.terms.correlation import InverseWeighted, LiteralMahalanobis, Mahala
 from vaekit.terms.discrepancy import squared_mmd
 from vaekit.trace import Latent, Trace
 
-
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def trace_of(mean, log_std=None, value=None):

@@ -21,12 +21,7 @@ from vaekit.trace import Latent, Trace
 SPEC = Spec("bits", (7,), "binary", 40)
 
 
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def trace_of(codes, prior=None):

@@ -23,13 +23,7 @@ ROWS, PIXELS = 6, 5
 SPEC = Spec("toy", (PIXELS,), "real", 20, theta=("a", "b"), labelled=8)
 
 
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def network(*inputs):

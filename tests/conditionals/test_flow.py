@@ -16,13 +16,7 @@ from vaekit.testing import check_conditional, check_density
 FLOWS = ["maf", "nsf", "realnvp"]
 
 
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 @pytest.fixture(params=FLOWS)

@@ -10,14 +10,7 @@ from vaekit.distributions import DiagonalNormal, product
 from vaekit.errors import UnsupportedError
 from vaekit.networks import MLP
 
-
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def normal(*shape):

@@ -44,12 +44,7 @@ DATA, BITS, CLASSES = 6, 5, 3
 MIXED = torch.tensor([0, -1, 2, -1, 1, 1])
 
 
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def network(*inputs):

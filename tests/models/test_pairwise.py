@@ -23,12 +23,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-12}
 SPEC = Spec("bits", (7,), "binary", 40, factors={"a": 5, "b": 8}, pairs=1)
 
 
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def normals(n=6, rows=50):

@@ -16,13 +16,7 @@ from vaekit.terms import Distortion, Rate, log_weight
 N, D = 2, 5
 
 
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 class Affine(nn.Module):

@@ -13,12 +13,7 @@ from vaekit.networks.larsen import LarsenDecoder, LarsenEncoder
 EXACT = {"rtol": 1e-11, "atol": 1e-12}
 
 
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (6, 4, 3, 3)])

@@ -10,14 +10,7 @@ from torch import nn
 
 from vaekit.networks import BatchNorm, Downward, Upward
 
-
-@pytest.fixture(autouse=True)
-def double():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def test_features_climb_one_from_the_other():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -85,12 +85,8 @@ FITTING: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def double() -> Iterator[None]:
-    """Everything in float64."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+def in_double(double: None) -> None:
+    """All tests of recipes are in float64."""
 
 
 @pytest.fixture(params=recipes.names)

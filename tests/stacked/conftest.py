@@ -94,15 +94,6 @@ def beside(build: Callable[..., System]) -> Callable[..., Beside]:
 
 
 @pytest.fixture
-def double() -> Any:
-    """Everything in float64."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
-@pytest.fixture
 def knows() -> Callable[[System], dict[str, Tensor]]:
     """Everything that a system knows: weights, buffers, moments."""
 
