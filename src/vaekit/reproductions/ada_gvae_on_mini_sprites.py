@@ -7,7 +7,7 @@ from typing import Any
 
 from vaekit.data import paired
 from vaekit.disentanglement import from_table, score
-from vaekit.reproductions.nash_ae_on_dsprites import squared_error
+from vaekit.metrics import reconstruction
 from vaekit.reproductions.outcome import Check, Outcome, Reproduction, Say
 from vaekit.reproductions.probes import codes_of
 from vaekit.reproductions.training import fit, over_seeds
@@ -43,7 +43,7 @@ def run(full: bool, say: Say) -> Outcome:
                 model = fit(recipe, splits, seed=seed, batch_size=size, beta=beta, **settings)
                 codes = codes_of(model, world.data, count, sample=False)
                 scores = score(from_table(world.grid, codes), world.grid, names=["mig", "dci", "factor_vae"])
-                values = {**scores.values, "error": squared_error(model, world.data, count)}
+                values = {**scores.values, "error": reconstruction(model, world.data).squared_error}
                 for measure, kept_values in kept.items():
                     kept_values.append(values[measure])
                 words = ", ".join(f"{name} {values[name]:.4g}" for name in MEASURES)

@@ -6,9 +6,7 @@ import statistics
 from typing import Any
 
 from vaekit.data import load
-from vaekit.data.batch import Data
-from vaekit.metrics.passes import evaluating, loaded
-from vaekit.models import Model
+from vaekit.metrics import reconstruction
 from vaekit.reproductions.outcome import Check, Outcome, Reproduction, Say
 from vaekit.reproductions.probes import codes_of, predicted
 from vaekit.reproductions.training import fit, over_seeds
@@ -19,16 +17,6 @@ MEASURES = {
     "used": "used latents of 10 (range of codes above 0.2)",
     "error": "mean squared error of the reconstruction, per pixel",
 }
-
-
-def squared_error(model: Model, data: Data, n: int = 5000) -> float:
-    """Mean over data and pixels of (x - E[x|z])^2."""
-    total = count = 0.0
-    with evaluating(model, 0):
-        for batch, _ in loaded(data, model, seed=0, limit=n):
-            error = (model.decode(model.encode(batch)).mean - batch["x"]).square()
-            total, count = total + float(error.sum()), count + error.numel()
-    return total / count
 
 
 def run(full: bool, say: Say) -> Outcome:
@@ -47,7 +35,10 @@ def run(full: bool, say: Say) -> Outcome:
             model = fit("nash_ae", splits, seed=seed, lambda_covariance=weight, **settings)
             train, test = codes_of(model, splits.train, 20_000), codes_of(model, splits.test, 10_000)
             result = predicted(train, test)
-            values = {**result._asdict(), "error": squared_error(model, splits.test)}
+            values = {
+                **result._asdict(),
+                "error": reconstruction(model, splits.test, limit=5000).squared_error,
+            }
             for measure in MEASURES:
                 found[name][measure].append(values[measure])
             say(f"{name} seed {seed}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import mean
 from typing import Any
 
-from vaekit.reproductions.nash_ae_on_dsprites import squared_error
+from vaekit.metrics import reconstruction
 from vaekit.reproductions.outcome import Check, Figure, Outcome, Reproduction, Say
 from vaekit.reproductions.probes import codes_of, predicted
 from vaekit.reproductions.training import fit, over_seeds
@@ -35,7 +35,7 @@ def run(full: bool, say: Say) -> Outcome:
                 float(found.used),
                 found.linear,
                 found.network,
-                squared_error(model, splits.train, count),
+                reconstruction(model, splits.train).squared_error,
             )
             for kept, value in zip((used, linear, fresh, errors), values, strict=True):
                 kept[share].append(value)

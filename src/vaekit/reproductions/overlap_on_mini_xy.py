@@ -18,7 +18,7 @@ from vaekit.disentanglement import (
     perceived_distance,
     spearman,
 )
-from vaekit.reproductions.nash_ae_on_dsprites import squared_error
+from vaekit.metrics import reconstruction
 from vaekit.reproductions.outcome import Check, Figure, Outcome, Reproduction, Say
 from vaekit.reproductions.probes import codes_of
 from vaekit.reproductions.training import fit, over_seeds
@@ -80,7 +80,7 @@ def run(full: bool, say: Say) -> Outcome:
             values = (
                 global_order(world, codes),
                 agreed["ground_latent"]["factors"].rcorr,
-                squared_error(model, world.data, count) / STD**2,
+                reconstruction(model, world.data).squared_error / STD**2,
                 mig(codes, factors).value,
             )
             for row, value in zip(rows, values, strict=True):

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from vaekit.data import load
-from vaekit.metrics import elbo
-from vaekit.models import Model
-from vaekit.randomness import quiet
+from vaekit.metrics import elbo, reconstruction
 from vaekit.reproductions.outcome import Check, Figure, Outcome, Reproduction, Say
 from vaekit.reproductions.training import fit
-from vaekit.validation import EVALUATION_SEED
 
 GRID = (1.0, 0.3, 0.1, 0.05)
-
-
-def squared_error(model: Model, data: Any) -> float:
-    """Mean squared error of reconstructions from posterior means, per pixel."""
-    total = count = 0.0
-    with quiet(model, "cpu", EVALUATION_SEED), torch.no_grad():
-        for batch in data.batches(1000, seed=EVALUATION_SEED, shuffle=False):
-            rebuilt = model.decode(model.encode(batch)).mean
-            total += float((rebuilt - batch["x"]).square().sum())
-            count += batch["x"].numel()
-    return total / count
 
 
 def run(full: bool, say: Say) -> Outcome:
@@ -49,7 +33,7 @@ def run(full: bool, say: Say) -> Outcome:
             **arguments,
         )
         result = elbo(model, splits.test)
-        bounds[name], errors[name] = result.elbo, squared_error(model, splits.test)
+        bounds[name], errors[name] = result.elbo, reconstruction(model, splits.test).squared_error
         figures += [
             Figure(f"held-out ELBO, sigma {name}, nats", result.elbo, f"standard error {result.elbo_se:.2g}"),
             Figure(f"held-out squared error per pixel, sigma {name}", errors[name]),
