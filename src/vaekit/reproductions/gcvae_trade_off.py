@@ -8,14 +8,8 @@ from typing import Any
 import torch
 
 from vaekit.data.batch import Batch
-from vaekit.reproductions.on_mini_sprites import (
-    BUDGET,
-    DATA,
-    MEASURE,
-    Measured,
-    crossed_splits,
-    train,
-)
+from vaekit.reproductions.grey_sprites import everything, grey_sprites
+from vaekit.reproductions.on_mini_sprites import BUDGET, DATA, MEASURE, Measured, train
 from vaekit.reproductions.outcome import Check, Outcome, Reproduction, Say
 from vaekit.reproductions.training import over_seeds
 from vaekit.terms.discrepancy import squared_mmd
@@ -40,8 +34,7 @@ def run(full: bool, say: Say) -> Outcome:
     """Beta-VAE at two strengths; GCVAE with the distortion and the rate of each as its set points."""
     seeds = [0, 1, 2, 3, 4] if full else [0, 1, 2]
     steps = 4000
-    data = crossed_splits().test
-    batch = data.take(range(len(data)))
+    batch = everything(grey_sprites())
     names = [
         f"{name}{beta:g}" for beta in BETAS for name in ("beta-VAE, beta = ", "GCVAE at that of beta = ")
     ]

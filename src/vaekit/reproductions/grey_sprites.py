@@ -21,13 +21,19 @@ NETWORKS: dict[str, Any] = {"latents": 6, "hidden": (200, 200), "architecture": 
 BATCH = 64
 
 
-def grey_sprites() -> Splits:
-    """The whole grid three times; its spec says binary, so that recipes take coins for the grey levels."""
+def grey_sprites(held_out: int | None = None) -> Splits:
+    """The whole grid three times; its spec says binary, so that recipes take coins for the grey levels.
+
+    A Bernoulli likelihood of grey levels is no density; it is what the studies of disentanglement train with.
+
+    Args:
+        held_out: only the first so many for validation, where nobody reads it.
+    """
     stored = mini_sprites()
     batch = stored.data.take(range(len(stored.grid)))
     spec = replace(stored.spec, kind="binary", note="grey levels, as if they were chances of coins")
     data = ArrayData(spec, batch["x"], factors=batch["factors"])
-    return Splits(data, data, data)
+    return Splits(data, data if held_out is None else data.subset(range(held_out)), data)
 
 
 def everything(splits: Splits) -> Batch:
