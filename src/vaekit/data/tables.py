@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaekit.errors import UserError
+from vaekit.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,22 @@ class Table:
     labels: NDArray[Any] | None = None
 
 
-def read_table(path: Path, labels: str | None = None) -> Table:
+def read_table(
+    path: Path, labels: str | None = None, drop: Sequence[str] = (), only: Sequence[str] | None = None
+) -> Table:
     """A `.csv`, `.tsv` or `.parquet` file.
 
     Args:
         path: the file.
         labels: name of the column that holds labels instead of a real number.
+        drop: names of columns that are left out; they may hold anything.
+        only: names of the columns that are wanted, those of them that are there; by default all.
 
     Raises:
         UserError: for anything that is no table of finite real numbers, with the row and the column.
     """
-    table = (
-        read_parquet(path, labels) if path.suffix.lower() in (".parquet", ".pq") else read_csv(path, labels)
-    )
+    reads = read_parquet if path.suffix.lower() in (".parquet", ".pq") else read_csv
+    table = reads(path, labels, drop, only)
     if len(table.values) == 0:
         raise UserError(f"{path} has no rows; expected a table with numbers")
     if not table.columns:
@@ -59,7 +62,7 @@ def _bad_cell(path: Path, line: int, column: str, cell: str) -> UserError:
         return UserError(f"{where}: the value is missing ({cell!r}); remove the row or fill the value first")
     if _number(cell) is not None:
         return UserError(f"{where}: the value is {cell.strip()}; expected a finite number")
-    remedy = "leave the column out, encode it, or name it as `labels`"
+    remedy = "leave the column out (`drop`), encode it, or name it as `labels`"
     return UserError(f"{where}: {cell[:40]!r} is not a number; {remedy}")
 
 
@@ -94,7 +97,28 @@ def _label_place(path: Path, names: list[str], labels: str | None) -> int | None
     return names.index(labels)
 
 
-def read_csv(path: Path, labels: str | None = None) -> Table:
+def _kept(
+    path: Path, names: list[str], place: int | None, drop: Sequence[str], only: Sequence[str] | None
+) -> list[int]:
+    """Places of the columns that are read as numbers: not the labels, nor what is left out.
+
+    Raises:
+        UserError: if a column that is to be left out is not there, or is the label.
+    """
+    for name in drop:
+        if name not in names:
+            raise UserError(
+                f"`drop` names {name!r}, but {path} has no such column{nearest(name, names[:20])}"
+            )
+        if place is not None and name == names[place]:
+            raise UserError(f"{path}: {name!r} is both `labels` and in `drop`; leave one of them out")
+    wanted = set(names if only is None else only) - set(drop)
+    return [k for k, name in enumerate(names) if k != place and name in wanted]
+
+
+def read_csv(
+    path: Path, labels: str | None = None, drop: Sequence[str] = (), only: Sequence[str] | None = None
+) -> Table:
     """A table of text in UTF-8: comma, semicolon or tab between values, with or without a header.
 
     Blank lines are left out. Columns without a name are called `column1`, `column2`, ...
@@ -110,7 +134,7 @@ def read_csv(path: Path, labels: str | None = None) -> Table:
                 stream, delimiter=_delimiter(path, sample), skipinitialspace=True, strict=True
             )
             rows = ((reader.line_num, row) for row in reader if row and (len(row) > 1 or row[0].strip()))
-            return _parse(path, rows, labels)
+            return _parse(path, rows, labels, drop, only)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except csv.Error as error:
@@ -119,7 +143,13 @@ def read_csv(path: Path, labels: str | None = None) -> Table:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def _parse(path: Path, rows: Iterator[tuple[int, list[str]]], labels: str | None) -> Table:
+def _parse(
+    path: Path,
+    rows: Iterator[tuple[int, list[str]]],
+    labels: str | None,
+    drop: Sequence[str],
+    only: Sequence[str] | None,
+) -> Table:
     head = [row for _, row in zip(range(2), rows, strict=False)]
     if not head:
         raise UserError(f"{path} is empty; expected a table with numbers")
@@ -127,7 +157,8 @@ def _parse(path: Path, rows: Iterator[tuple[int, list[str]]], labels: str | None
     header = _has_header(first, second[1] if second else None)
     names = _column_names(path, first) if header else [f"column{k}" for k in range(1, len(first) + 1)]
     place = _label_place(path, names, labels)
-    columns = [name for k, name in enumerate(names) if k != place]
+    kept = _kept(path, names, place, drop, only)
+    columns = [names[k] for k in kept]
     values, found = array("d"), []
     data = ([] if header else [(line, first)]) + ([second] if second else [])
     for source in (data, rows):
@@ -137,10 +168,12 @@ def _parse(path: Path, rows: Iterator[tuple[int, list[str]]], labels: str | None
                     f"{path}: line {line} has {len(row)} values; expected {len(names)}, one a column"
                 )
             if place is not None:
-                label = row.pop(place).strip()
+                label = row[place].strip()
                 if not label:
                     raise UserError(f"{path}: line {line}: the label {labels!r} is missing")
                 found.append(label)
+            if len(kept) < len(row):
+                row = [row[k] for k in kept]
             try:
                 numbers = [float(cell) for cell in row]
             except ValueError:
@@ -154,7 +187,9 @@ def _parse(path: Path, rows: Iterator[tuple[int, list[str]]], labels: str | None
     return Table(matrix.reshape(-1, max(1, len(columns))), tuple(columns), np.array(found) if found else None)
 
 
-def read_parquet(path: Path, labels: str | None = None) -> Table:
+def read_parquet(
+    path: Path, labels: str | None = None, drop: Sequence[str] = (), only: Sequence[str] | None = None
+) -> Table:
     """A Parquet file whose columns are integers, floats, decimals or booleans; needs pyarrow.
 
     Raises:
@@ -173,8 +208,11 @@ def read_parquet(path: Path, labels: str | None = None) -> Table:
         raise UserError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}") from None
     names = _column_names(path, list(table.column_names))
     place = _label_place(path, names, labels)
+    kept = set(_kept(path, names, place, drop, only))
     columns, arrays, found = [], [], None
     for k, (name, column) in enumerate(zip(names, table.columns, strict=True)):
+        if k != place and k not in kept:
+            continue
         if column.null_count:
             row = column.is_null().to_pylist().index(True)
             raise UserError(
@@ -190,7 +228,7 @@ def read_parquet(path: Path, labels: str | None = None) -> Table:
             or pa.types.is_boolean(kind)
             or pa.types.is_decimal(kind)
         ):
-            remedy = "leave the column out, encode it, or name it as `labels`"
+            remedy = "leave the column out (`drop`), encode it, or name it as `labels`"
             raise UserError(f"{path}: column {name!r} holds {kind}, not numbers; {remedy}")
         numbers = np.asarray(column.to_numpy(), dtype=np.float64)
         if not np.isfinite(numbers).all():
