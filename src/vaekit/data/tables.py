@@ -6,6 +6,7 @@ import csv
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -41,26 +42,31 @@ def read_table(
     """
     reads = read_parquet if path.suffix.lower() in (".parquet", ".pq") else read_csv
     table = reads(path, labels, drop, only)
-    if len(table.values) == 0:
-        raise UserError(f"{path} has no rows; expected a table with numbers")
     if not table.columns:
         raise UserError(f"{path} has no columns of numbers")
+    if len(table.values) == 0:
+        raise UserError(f"{path} has no rows; expected a table with numbers")
     return table
 
 
-def _number(cell: str) -> float | None:
-    """The number in a cell; `_` is no digit separator here."""
+def number_in(cell: str) -> float | None:
+    """The number in a cell, if there is one; `_` is no digit separator here."""
     try:
         return None if "_" in cell else float(cell)
     except ValueError:
         return None
 
 
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that there is no value."""
+    return cell.strip().lower() in ("", "nan", "na", "n/a", "null", "none", "?")
+
+
 def _bad_cell(path: Path, line: int, column: str, cell: str) -> UserError:
     where = f"{path}: line {line}, column {column!r}"
-    if not cell.strip() or cell.strip().lower() in ("nan", "na", "n/a", "null", "none", "?"):
+    if is_missing(cell):
         return UserError(f"{where}: the value is missing ({cell!r}); remove the row or fill the value first")
-    if _number(cell) is not None:
+    if number_in(cell) is not None:
         return UserError(f"{where}: the value is {cell.strip()}; expected a finite number")
     remedy = "leave the column out (`drop`), encode it, or name it as `labels`"
     return UserError(f"{where}: {cell[:40]!r} is not a number; {remedy}")
@@ -72,11 +78,11 @@ def _delimiter(path: Path, line: str) -> str:
 
 def _has_header(first: list[str], second: list[str] | None) -> bool:
     """A row without any number is a header; so is one with a word above a number."""
-    words = [_number(cell) is None for cell in first]
+    words = [number_in(cell) is None for cell in first]
     if all(words):
         return True
     below = second if second is not None and len(second) == len(first) else []
-    return any(word and _number(cell) is not None for word, cell in zip(words, below, strict=False))
+    return any(word and number_in(cell) is not None for word, cell in zip(words, below, strict=False))
 
 
 def _column_names(path: Path, header: list[str]) -> list[str]:
@@ -126,6 +132,35 @@ def read_csv(
     Raises:
         UserError: see `read_table`.
     """
+    return _parse(path, _text_rows(path), labels, drop, only)
+
+
+def read_cells(path: Path, most: int) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns of a table, and the text in the cells of its first rows; "" where there is none.
+
+    Args:
+        path: the file.
+        most: number of rows.
+
+    Raises:
+        UserError: if it is no table: empty, not UTF-8, rows of different lengths.
+    """
+    if path.suffix.lower() in (".parquet", ".pq"):
+        table = _open_parquet(path)
+        columns = [column.slice(0, most).to_pylist() for column in table.columns]
+        return list(table.column_names), [
+            ["" if value is None else str(value) for value in row] for row in zip(*columns, strict=True)
+        ]
+    names, rows = _heading(path, _text_rows(path))
+    cells = []
+    for line, row in islice(rows, most):
+        _check_length(path, line, row, names)
+        cells.append(row)
+    return names, cells
+
+
+def _text_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of every line that is not blank."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             sample = next((line for line in stream if line.strip()), "")
@@ -133,14 +168,33 @@ def read_csv(
             reader = csv.reader(
                 stream, delimiter=_delimiter(path, sample), skipinitialspace=True, strict=True
             )
-            rows = ((reader.line_num, row) for row in reader if row and (len(row) > 1 or row[0].strip()))
-            return _parse(path, rows, labels, drop, only)
+            for row in reader:
+                if row and (len(row) > 1 or row[0].strip()):
+                    yield reader.line_num, row
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{path}: line {reader.line_num}: {error}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _heading(
+    path: Path, rows: Iterator[tuple[int, list[str]]]
+) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """The names of the columns, and the rows of data."""
+    head = list(islice(rows, 2))
+    if not head:
+        raise UserError(f"{path} is empty; expected a table with numbers")
+    first = head[0][1]
+    if _has_header(first, head[1][1] if len(head) > 1 else None):
+        return _column_names(path, first), chain(head[1:], rows)
+    return [f"column{k}" for k in range(1, len(first) + 1)], chain(head, rows)
+
+
+def _check_length(path: Path, line: int, row: list[str], names: list[str]) -> None:
+    if len(row) != len(names):
+        raise UserError(f"{path}: line {line} has {len(row)} values; expected {len(names)}, one a column")
 
 
 def _parse(
@@ -150,39 +204,29 @@ def _parse(
     drop: Sequence[str],
     only: Sequence[str] | None,
 ) -> Table:
-    head = [row for _, row in zip(range(2), rows, strict=False)]
-    if not head:
-        raise UserError(f"{path} is empty; expected a table with numbers")
-    (line, first), second = head[0], head[1] if len(head) > 1 else None
-    header = _has_header(first, second[1] if second else None)
-    names = _column_names(path, first) if header else [f"column{k}" for k in range(1, len(first) + 1)]
+    names, data = _heading(path, rows)
     place = _label_place(path, names, labels)
     kept = _kept(path, names, place, drop, only)
     columns = [names[k] for k in kept]
     values, found = array("d"), []
-    data = ([] if header else [(line, first)]) + ([second] if second else [])
-    for source in (data, rows):
-        for line, row in source:
-            if len(row) != len(names):
-                raise UserError(
-                    f"{path}: line {line} has {len(row)} values; expected {len(names)}, one a column"
-                )
-            if place is not None:
-                label = row[place].strip()
-                if not label:
-                    raise UserError(f"{path}: line {line}: the label {labels!r} is missing")
-                found.append(label)
-            if len(kept) < len(row):
-                row = [row[k] for k in kept]
-            try:
-                numbers = [float(cell) for cell in row]
-            except ValueError:
-                numbers = []
-            if len(numbers) < len(row) or not isfinite(sum(numbers)) or "_" in "".join(row):
-                for name, cell in zip(columns, row, strict=True):
-                    if (number := _number(cell)) is None or not isfinite(number):
-                        raise _bad_cell(path, line, name, cell)
-            values.extend(numbers)
+    for line, row in data:
+        _check_length(path, line, row, names)
+        if place is not None:
+            label = row[place].strip()
+            if not label:
+                raise UserError(f"{path}: line {line}: the label {labels!r} is missing")
+            found.append(label)
+        if len(kept) < len(row):
+            row = [row[k] for k in kept]
+        try:
+            numbers = [float(cell) for cell in row]
+        except ValueError:
+            numbers = []
+        if len(numbers) < len(row) or not isfinite(sum(numbers)) or "_" in "".join(row):
+            for name, cell in zip(columns, row, strict=True):
+                if (number := number_in(cell)) is None or not isfinite(number):
+                    raise _bad_cell(path, line, name, cell)
+        values.extend(numbers)
     matrix = np.frombuffer(values, np.float64) if len(values) else np.empty(0)
     return Table(matrix.reshape(-1, max(1, len(columns))), tuple(columns), np.array(found) if found else None)
 
@@ -195,17 +239,9 @@ def read_parquet(
     Raises:
         UserError: see `read_table`; also if pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise UserError(
-            f"{path}: Parquet files need pyarrow: python -m pip install 'vaekit[tables]'"
-        ) from None
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}") from None
+    table = _open_parquet(path)
+    import pyarrow as pa
+
     names = _column_names(path, list(table.column_names))
     place = _label_place(path, names, labels)
     kept = set(_kept(path, names, place, drop, only))
@@ -240,3 +276,17 @@ def read_parquet(
         arrays.append(numbers)
     matrix = np.stack(arrays, axis=1) if arrays else np.empty((table.num_rows, 0))
     return Table(matrix, tuple(columns), found)
+
+
+def _open_parquet(path: Path) -> Any:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise UserError(
+            f"{path}: Parquet files need pyarrow: python -m pip install 'vaekit[tables]'"
+        ) from None
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}") from None

@@ -1,7 +1,26 @@
-"""The doctor: what is wrong with data before training, and with a run after it."""
+"""The doctor: what is wrong with data before training, and with a run after it.
+
+Names are imported when they are used.
+"""
 
 from __future__ import annotations
 
-from vaekit.doctor.finding import Finding
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Finding"]
+if TYPE_CHECKING:
+    from vaekit.doctor.data import examine_data
+    from vaekit.doctor.finding import Finding
+    from vaekit.doctor.show import described, record_of
+
+_HOMES = {"Finding": "finding", "described": "show", "examine_data": "data", "record_of": "show"}
+
+__all__ = ["Finding", "described", "examine_data", "record_of"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vaekit.doctor' has no attribute {name!r}")
+    value = getattr(import_module(f"vaekit.doctor.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

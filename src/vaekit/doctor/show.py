@@ -1,0 +1,59 @@
+"""Findings on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from vaekit.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_COLOURS = {"problem": "bold red", "warning": "bold yellow", "note": "bold cyan"}
+_PARTS = (("Measured", "measured"), ("Means", "meaning"), ("Change", "change"))
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """'No problems found.', or how many there are."""
+    counts = {name: sum(finding.severity == name for finding in findings) for name in ("problem", "warning")}
+    told = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items() if count]
+    return f"{' and '.join(told)} found." if told else "No problems found."
+
+
+def described(findings: Sequence[Finding]) -> RenderableType:
+    """What `vaekit doctor` shows: the verdict, then each finding; commands are never cut or wrapped."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    healthy = all(finding.severity == "note" for finding in findings)
+    parts: list[RenderableType] = [Text(verdict(findings), style="bold green" if healthy else "bold")]
+    for finding in findings:
+        heading = Text("\n").append(f"{finding.severity}: ", style=_COLOURS[finding.severity])
+        parts.append(heading.append(finding.title, style="bold"))
+        lines = Table.grid(padding=(0, 2))
+        lines.add_column(style="dim", no_wrap=True)
+        lines.add_column()
+        for name, attribute in _PARTS:
+            if getattr(finding, attribute):
+                lines.add_row(name, Text(getattr(finding, attribute)))
+        parts.append(Padding(lines, (0, 0, 0, 2)))
+        if finding.command:
+            command = Text(f"  Try       {finding.command}", no_wrap=True, overflow="ignore")
+            command.stylize("dim", 0, 10)
+            parts.append(command)
+    return Group(*parts)
+
+
+def record_of(target: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    """All findings as plain JSON values, as `vaekit doctor --json` writes them."""
+    return {
+        "format": 1,
+        "target": target,
+        "verdict": verdict(findings),
+        "healthy": all(finding.severity == "note" for finding in findings),
+        "findings": [asdict(finding) for finding in findings],
+    }
