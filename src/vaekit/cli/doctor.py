@@ -45,9 +45,12 @@ def _form() -> type:
         frozen=True,
     )
     form.__doc__ = (
-        "Examine data before training, or a run after it: what was measured, what it means, what to change, and "
-        "the command that tries it. Nothing is changed.\n\nThe exit code is 0 whatever is found: that a doctor "
-        "finds something is no failure of the command. With --strict it is 1 if there are problems or warnings, "
+        "Examine data before training, or a run after it: what was measured, what it means, what to "
+        "change, and "
+        "the command that tries it. Nothing is changed.\n\nThe exit code is 0 whatever is found: that a "
+        "doctor "
+        "finds something is no failure of the command. With --strict it is 1 if there are problems or "
+        "warnings, "
         "for scripts."
     )
     return form
@@ -72,14 +75,14 @@ def _examine(
     """
     from rich.console import Console
 
-    from vaekit.doctor.show import described, record_of
+    from vaekit.doctor.show import record_of, told
 
     if not 0 <= seed < 2**63:
         raise UserError(f"--seed is {seed}; expected 0 .. 2^63 - 1")
     findings = _findings(target, options, seed)
     if json is not None:
         write_json(json, record_of(target, findings))
-    Console(highlight=False, soft_wrap=False).print(described(findings))
+    told(Console(highlight=False), findings)
     return int(strict and any(finding.severity != "note" for finding in findings))
 
 

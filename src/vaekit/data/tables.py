@@ -136,7 +136,8 @@ def read_csv(
 
 
 def read_cells(path: Path, most: int) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns of a table, and the text in the cells of its first rows; "" where there is none.
+    """The names of the columns of a table, and the text in the cells of its first rows; "" where there is
+    none.
 
     Args:
         path: the file.

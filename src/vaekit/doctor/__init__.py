@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vaekit.doctor.data import examine_data
     from vaekit.doctor.finding import Finding
-    from vaekit.doctor.show import described, record_of
+    from vaekit.doctor.show import record_of, told
 
-_HOMES = {"Finding": "finding", "described": "show", "examine_data": "data", "record_of": "show"}
+_HOMES = {"Finding": "finding", "examine_data": "data", "record_of": "show", "told": "show"}
 
-__all__ = ["Finding", "described", "examine_data", "record_of"]
+__all__ = ["Finding", "examine_data", "record_of", "told"]
 
 
 def __getattr__(name: str) -> Any:

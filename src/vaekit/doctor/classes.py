@@ -6,17 +6,17 @@ import numpy as np
 
 from vaekit.doctor import commands
 from vaekit.doctor.finding import Finding
-from vaekit.doctor.sample import TEST, TRAIN, VALID, Sample
+from vaekit.doctor.sample import TEST, TRAIN, VALID, Array, Sample
 from vaekit.doctor.words import listed, share
 
 RARE = 0.1
 """Share of an equal part below which a class is rare."""
 ALARMS = 1e-3
-"""Sets with equally likely classes in which one is called rare by chance: a class is rare only where so small a
-Poisson number, times the number of classes, is less likely than this."""
+"""Sets with equally likely classes in which one is called rare by chance: a class is rare only where so
+small a Poisson number, times the number of classes, is less likely than this."""
 
 
-def _names(sample: Sample, classes: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+def _names(sample: Sample, classes: Array) -> list[str]:
     known = sample.spec.class_names
     return [known[k] if known is not None else str(k) for k in classes]
 
@@ -46,10 +46,11 @@ def rare_classes(sample: Sample) -> list[Finding]:
             f"training data of each: {listed(each)}; an equal share of {len(there)} classes would be "
             f"{equal:,.0f}",
             "The model sees them rarely: they are reconstructed worse, and drawn rarely or not at all.",
-            "Collect more of them, or repeat them in the training data; give the label as a condition to draw "
+            "Collect more of them, or repeat them in the training data; give the label as a condition to "
+            "draw "
             "them on demand.",
-            commands.train(sample, {"context": "labels"}, "cvae") if len(known) == (y[sample.split == TRAIN]).size
-            else "",
+            commands.train(sample, {"context": "labels"}, "cvae") if len(known) == (y[sample.split ==
+            TRAIN]).size else "",
             "warning",
         )
     ]  # fmt: skip
@@ -58,8 +59,8 @@ def rare_classes(sample: Sample) -> list[Finding]:
 def missing_classes(sample: Sample) -> list[Finding]:
     """Classes of held-out data of which no training datum was seen.
 
-    Where the sets were drawn at random and all data are looked at, a class of 10 data is missing by chance with
-    odds of 1e-7 (all of them among a fifth): smaller classes are named too, since they are missing.
+    Where the sets were drawn at random and all data are looked at, a class of 10 data is missing by chance
+    with odds of 1e-7 (all of them among a fifth): smaller classes are named too, since they are missing.
     """
     y = sample.y
     if y is None:

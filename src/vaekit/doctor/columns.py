@@ -21,9 +21,9 @@ SAME = 0.9995
 """Correlation from which on two columns say the same. For independent Gaussian columns of 50 rows the odds of
 |r| > 0.9995 are below 1e-70: no false alarm among any number of pairs."""
 DEPENDENT = 1e-6
-"""Share of a column's variance that the columns before it leave unexplained, below which it follows from them.
-For independent Gaussian columns the share is Beta((n - D) / 2, D / 2), whose odds of such a value are below
-1e-60 where n is 50 and D up to n / 2; with fewer than 2 D rows nothing is said."""
+"""Share of a column's variance that the columns before it leave unexplained, below which it follows from
+them. For independent Gaussian columns the share is Beta((n - D) / 2, D / 2), whose odds of such a value are
+below 1e-60 where n is 50 and D up to n / 2; with fewer than 2 D rows nothing is said."""
 
 
 def constant(sample: Sample) -> NDArray[np.bool_]:
@@ -36,7 +36,7 @@ def constant_columns(sample: Sample) -> list[Finding]:
     """Columns with one value. A fact about the rows looked at; no chance is involved."""
     if not sample.table:
         return []
-    found = np.flatnonzero(constant(sample))
+    found = np.flatnonzero(sample.once(constant))
     if not len(found):
         return []
     names = sample.names()
@@ -61,7 +61,7 @@ def nearly_constant_columns(sample: Sample) -> list[Finding]:
         return []
     x = sample.x[sample.train]
     shares = (x == np.median(x, axis=0)).mean(axis=0)  # a value with more than half of them is the median
-    found = np.flatnonzero((shares >= NEARLY) & ~constant(sample))
+    found = np.flatnonzero((shares >= NEARLY) & ~sample.once(constant))
     if not len(found):
         return []
     names = sample.names()
@@ -89,7 +89,7 @@ def one_hot_groups(sample: Sample) -> list[tuple[int, int]]:
     x = sample.x
     if not sample.table or len(x) < LEAST_ROWS:
         return []
-    binary = ((x == 0) | (x == 1)).all(axis=0) & ~constant(sample)
+    binary = ((x == 0) | (x == 1)).all(axis=0) & ~sample.once(constant)
     groups, begin, width = [], 0, x.shape[1]
     while begin < width:
         end, total = begin, np.zeros(len(x))
@@ -106,7 +106,7 @@ def one_hot_groups(sample: Sample) -> list[tuple[int, int]]:
 
 def one_hot(sample: Sample) -> list[Finding]:
     """Classes written as several columns of 0 and 1."""
-    groups = one_hot_groups(sample)
+    groups = sample.once(one_hot_groups)
     if not groups:
         return []
     names = sample.names()
@@ -132,8 +132,8 @@ def _candidates(sample: Sample) -> tuple[NDArray[np.int64], NDArray[np.float64]]
     """Columns that can depend on others, and their standardised values; not classes, not constants."""
     if not sample.table or not 2 <= sample.x.shape[1] <= MOST_COLUMNS:
         return None
-    left = ~constant(sample)
-    for begin, end in one_hot_groups(sample):
+    left = ~sample.once(constant)
+    for begin, end in sample.once(one_hot_groups):
         left[begin:end] = False
     columns = np.flatnonzero(left)
     rows = sample.some(sample.train, MOST_ROWS, 2)

@@ -72,5 +72,5 @@ def rewritten(sample: Sample, expression: str, word: str, changes: Mapping[str, 
         return ""
     out = path.with_suffix(f".{word}.npy")
     code = f"import numpy as np; x = np.load({str(path)!r}); np.save({str(out)!r}, {expression})"
-    line = line(str(out), "vae", {**sample.options, **(changes or {})})
-    return f"python -c {shlex.quote(code)} && {line}"
+    trained = line(str(out), "vae", {**sample.options, **(changes or {})})
+    return f"python -c {shlex.quote(code)} && {trained}"

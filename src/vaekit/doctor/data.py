@@ -51,7 +51,8 @@ _WEIGHT = {"problem": 0, "warning": 1, "note": 2}
 def examine_data(data: Any, *, data_options: Mapping[str, Any] | None = None, seed: int = 0) -> list[Finding]:
     """What is wrong, or odd, with data, and what to start with.
 
-    Nothing is changed and nothing is trained. Large sets are looked at in part (`sample.MOST_ROWS`), by a seed.
+    Nothing is changed and nothing is trained. Large sets are looked at in part (`sample.MOST_ROWS`), by a
+    seed.
 
     Args:
         data: what `vaekit.train` takes: the name of a set, a path, an array, a tuple (x, y), or `Splits`.

@@ -14,9 +14,9 @@ from vaekit.doctor.words import listed, percent, share
 MOST_COLUMNS = 200
 MOST_ROWS = 4_000
 ERROR, GUESS, LEAST_LABELLED = 0.01, 0.2, 200
-"""A column tells the label where a rule of it alone errs on at most 1 % of rows that the rule has not seen, and
-guessing the most frequent label errs on 20 % or more. A column that knows nothing does so on 100 such rows with
-odds of 5e-9; with fewer than 200 labelled rows nothing is said."""
+"""A column tells the label where a rule of it alone errs on at most 1 % of rows that the rule has not seen,
+and guessing the most frequent label errs on 20 % or more. A column that knows nothing does so on 100 such
+rows with odds of 5e-9; with fewer than 200 labelled rows nothing is said."""
 LEAST_GROUPS = 10
 """A column groups the rows where it has 10 different values or more, at most half as many as rows, and each
 stands in one run of neighbouring rows. For 50 rows in random order the odds are below 1e-20."""
@@ -91,7 +91,8 @@ def time_columns(sample: Sample) -> list[Finding]:
             "time_columns",
             f"Columns that only rise or only fall along the file: {listed(names)}",
             f"no step in the other direction in {sample.said(int((sample.place >= 0).sum()))}",
-            "It is a clock, or the key by which the file was sorted. The model learns when or where a row was "
+            "It is a clock, or the key by which the file was sorted. The model learns when or where a row "
+            "was "
             "written, and held-out rows, which are drawn at random, lie between their neighbours in time.",
             "Leave it out. If later rows are what matters, judge the model on data that were recorded later.",
             commands.without_columns(sample, found),
@@ -118,7 +119,8 @@ def groups(sample: Sample) -> list[Finding]:
             "groups",
             f"Rows come in groups, by {listed(names)}",
             f"every value stands in one run of neighbouring rows; {'; '.join(told)}",
-            "Rows of one group (a patient, a batch, a sort key) are likely to be alike. Held-out rows are drawn "
+            "Rows of one group (a patient, a batch, a sort key) are likely to be alike. Held-out rows are "
+            "drawn "
             "at random, from the groups of the training data: figures say nothing of new groups.",
             "Leave the column out, and judge the model on data of other groups.",
             commands.without_columns(sample, found),
@@ -140,7 +142,7 @@ def label_leak(sample: Sample) -> list[Finding]:
 
     half, classes = len(rows) // 2, len(np.unique(y))
     found, errors = [], []
-    for k in np.flatnonzero(~constant(sample)):
+    for k in np.flatnonzero(~sample.once(constant)):
         column = sample.x[rows, k].astype(np.float64)[:, None]
         tree = DecisionTreeClassifier(max_leaf_nodes=max(2, 4 * classes), min_samples_leaf=2, random_state=0)
         error = float((tree.fit(column[:half], y[:half]).predict(column[half:]) != y[half:]).mean())

@@ -7,20 +7,20 @@ import numpy as np
 from vaekit.doctor import commands
 from vaekit.doctor.columns import constant
 from vaekit.doctor.finding import Finding
-from vaekit.doctor.sample import Sample
+from vaekit.doctor.sample import Array, Sample
 from vaekit.doctor.words import percent
 from vaekit.networks import resolve
 
 MOST_ROWS = 2_000
 LARGE = 40
-"""Pixels on a side from which on a fully connected network is a poor choice for pictures: a rule. Fields of 33
-nodes are below it."""
+"""Pixels on a side from which on a fully connected network is a poor choice for pictures: a rule. Fields of
+33 nodes are below it."""
 SIDES = (28, 32, 64, 128)
 """Sides of pictures that convolutional networks take."""
 CLIPPED, SPIKE, FRAME = 0.05, 10.0, 0.9
 """Light is clipped where 5 % of all values or more stand at one end of the scale, ten times as many as at the
-levels beside it on average, while fewer than 90 % of the values on the frame of the pictures stand there (else
-it is the background). A rule of form: no chance is involved in so many pixels."""
+levels beside it on average, while fewer than 90 % of the values on the frame of the pictures stand there
+(else it is the background). A rule of form: no chance is involved in so many pixels."""
 BARE = 0.1
 """Share of pixels that never change from which on a note says so."""
 
@@ -42,9 +42,11 @@ def picture_size(sample: Sample) -> list[Finding]:
         Finding(
             "picture_size",
             f"No convolutional network takes {shape[1]}x{shape[2]} pixels",
-            f"{shape[0]} x {shape[1]} x {shape[2]} = {int(np.prod(shape)):,} values; the convolutional networks take "
+            f"{shape[0]} x {shape[1]} x {shape[2]} = {int(np.prod(shape)):,} values; the convolutional "
+            "networks take "
             "squares of 28, 32, 64 and 128 pixels",
-            "A fully connected network takes their place. It has no notion of neighbouring pixels, and a weight "
+            "A fully connected network takes their place. It has no notion of neighbouring pixels, and a "
+            "weight "
             "for every pixel and hidden unit.",
             f"Resize to {side}x{side}"
             + ("." if shape[1] == shape[2] else "; the sides differ, so cut them to squares before if the "
@@ -109,7 +111,8 @@ def clipped(sample: Sample) -> list[Finding]:
             "clipped",
             "Light is clipped",
             f"{measured} ({sample.said(len(rows), 'pictures')})",
-            "What was brighter or darker than the scale is cut off, and a density over [0, 1] puts a peak there.",
+            "What was brighter or darker than the scale is cut off, and a density over [0, 1] puts a peak "
+            "there.",
             "Record with another exposure if you can; a likelihood of levels gives the ends a probability of "
             "their own.",
             commands.train(sample, {"likelihood": "logistic"}) if spec.levels
@@ -119,7 +122,7 @@ def clipped(sample: Sample) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _two(seen: np.ndarray) -> bool:  # type: ignore[type-arg]
+def _two(seen: Array) -> bool:
     """Whether there are black and white alone; `two_values` says so."""
     return bool(((seen == 0) | (seen == 1)).all())
 
@@ -128,15 +131,17 @@ def bare_pixels(sample: Sample) -> list[Finding]:
     """Pixels that have one value in all pictures. A fact about the pictures looked at."""
     if sample.picture is None:
         return []
-    found = float(constant(sample).mean())
+    found = float(sample.once(constant).mean())
     if found < BARE:
         return []
     return [
         Finding(
             "bare_pixels",
             "Some pixels never change",
-            f"{percent(found)} of {sample.x.shape[1]:,} values are the same in all training pictures looked at",
-            "They cost time and say nothing; with a variance for every pixel they can get an arbitrarily high "
+            f"{percent(found)} of {sample.x.shape[1]:,} values are the same in all training pictures "
+            "looked at",
+            "They cost time and say nothing; with a variance for every pixel they can get an arbitrarily "
+            "high "
             "density.",
             "Nothing, or cut the pictures; keep to one variance for all pixels.",
             "",

@@ -24,8 +24,8 @@ _DENSITY = {
     "categorical": "a probability for each class",
 }
 BYTES = 64
-"""Whole numbers up to 255 are taken for grey levels where one is at least this large: smaller numbers may well
-be counts."""
+"""Whole numbers up to 255 are taken for grey levels where one is at least this large: smaller numbers may
+well be counts."""
 FAR = 10.0
 """Factor of standard deviation or mean from that of standardised data, from which on scale is said to matter:
 networks and the learned variance start at a scale of 1."""
@@ -111,7 +111,8 @@ def two_values(sample: Sample) -> list[Finding]:
         Finding(
             "two_values",
             "There are only two values",
-            f"every value is {number(low.item())} or {number(high.item())}, and they are taken as {spec.kind}",
+            f"every value is {number(low.item())} or {number(high.item())}, and they are taken as "
+            f"{spec.kind}",
             f"A density of {spec.kind} numbers can become arbitrarily large at two points: its likelihood "
             "says nothing. A Bernoulli is made for such data.",
             change,

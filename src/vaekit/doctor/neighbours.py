@@ -59,7 +59,8 @@ def two_nn(found: Nearest) -> float | None:
 
     The ratio mu of a datum is Pareto(d) where the density does not change within the second neighbour:
     P(mu > t) = t^-d. The estimate is the one of maximum likelihood on the smallest nine tenths of the ratios,
-    with the others counted as larger than the largest of them: d = k / (sum_{i<=k} ln mu_i + (n - k) ln mu_k).
+    with the others counted as larger than the largest of them: d = k / (sum_{i<=k} ln mu_i + (n - k) ln
+    mu_k).
 
     Returns:
         d, or None where fewer than 50 data have neighbours at positive, different distances.
@@ -81,8 +82,8 @@ def closeness(dimension: float, asked: int) -> float:
     """Largest d_1 / d_K that no independent datum is expected to have.
 
     Where the density is the same within the K-th neighbour, (d_1 / d_K)^d is the smallest of K - 1 uniform
-    numbers: P(d_1 / d_K < r) = 1 - (1 - r^d)^(K - 1) <= (K - 1) r^d. With r = (EXPECTED / ((K - 1) asked))^(1/d)
-    fewer than one alarm is expected in 1,000 sets.
+    numbers: P(d_1 / d_K < r) = 1 - (1 - r^d)^(K - 1) <= (K - 1) r^d. With r = (EXPECTED / ((K - 1)
+    asked))^(1/d) fewer than one alarm is expected in 1,000 sets.
 
     Args:
         dimension: d, at least 1.

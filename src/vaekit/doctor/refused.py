@@ -177,7 +177,8 @@ def _about_cells(
             findings.append(
                 Finding(
                     key, title, f"{share(rows, count)} rows are affected; by column: {listed(each)}", meaning,
-                    "Fill the values in, or remove these rows or these columns. All else was examined without "
+                    "Fill the values in, or remove these rows or these columns. All else was examined "
+                    "without "
                     "these rows.",
                     command, "problem",
                 )
@@ -190,7 +191,8 @@ def _about_cells(
                 "stray_text",
                 f"Words stand among numbers in {listed([names[k] for k in stray])}",
                 f"cells that are no number: {listed(each, 4)}",
-                "They are typing errors, units, decimal commas, or signs for missing values; the table is refused.",
+                "They are typing errors, units, decimal commas, or signs for missing values; the table is "
+                "refused.",
                 "Correct them, or remove these rows. All else was examined without these rows.",
                 command,
                 "problem",
@@ -225,7 +227,8 @@ def _folder(
         f"{len(sizes)} sizes among {sizes.total():,} pictures: {listed(common)}"
         + (" and others" if len(sizes) > 4 else ""),
         "A model takes pictures of one size; mixed ones are refused.",
-        f"Have each cut to its central square and resized, here to {side}x{side}. All else was examined at this "
+        f"Have each cut to its central square and resized, here to {side}x{side}. All else was examined "
+        "at this "
         "size.",
         commands.line(str(data), "vae", changed),
         "problem",

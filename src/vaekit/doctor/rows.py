@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vaekit.doctor import commands
 from vaekit.doctor.finding import Finding, Severity
-from vaekit.doctor.neighbours import Nearest, closeness, nearest, two_nn
+from vaekit.doctor.neighbours import NEAREST, Nearest, closeness, nearest, two_nn
 from vaekit.doctor.sample import TEST, TRAIN, VALID, Sample
 from vaekit.doctor.words import listed, number, percent, share
 
@@ -17,6 +17,8 @@ MANY = 0.01
 """Share of rows from which on copies are a finding; fewer move no figure by much and are a note."""
 QUERIES, REFERENCE, DIRECTIONS = 1_000, 10_000, 64
 """Rows asked about, rows among which neighbours are looked for, and principal directions in which."""
+MOST_VALUES = 1 << 24
+"""Values of those rows, in all."""
 
 
 def keys(sample: Sample) -> NDArray[np.int64]:
@@ -54,7 +56,7 @@ def duplicates(sample: Sample) -> list[Finding]:
     pairs that independent columns would have, which they exceed with odds below 1/1000 from 3 pairs on
     (Poisson).
     """
-    found = keys(sample)[sample.train]
+    found = sample.once(keys)[sample.train]
     counts = np.unique(found, return_counts=True)[1]
     repeats = len(found) - len(counts)
     if repeats == 0 or _expected(sample, repeats):
@@ -95,7 +97,7 @@ def leaks(sample: Sample) -> list[Finding]:
                 "note",
             )
         ]
-    found = keys(sample)
+    found = sample.once(keys)
     trained = np.unique(found[sample.train])
     told, worst, total = [], 0.0, 0
     for split, name in ((VALID, "validation"), (TEST, "test")):
@@ -139,10 +141,11 @@ class Space:
 
 def space(sample: Sample) -> Space:
     """Different rows, drawn by the seed, in their leading principal directions."""
-    _, first = np.unique(keys(sample), return_index=True)
+    _, first = np.unique(sample.once(keys), return_index=True)
     first = np.sort(first)
+    most = min(REFERENCE, max(QUERIES, MOST_VALUES // sample.width))
     held = sample.some(first[sample.split[first] == TEST], QUERIES, 7)
-    rows = np.concatenate([sample.some(first[sample.split[first] == TRAIN], REFERENCE, 8), held])
+    rows = np.concatenate([sample.some(first[sample.split[first] == TRAIN], most, 8), held])
     x = sample.seen(rows)
     x -= x.mean(axis=0)
     if x.shape[1] > DIRECTIONS:
@@ -161,9 +164,9 @@ def near_duplicates(sample: Sample) -> list[Finding]:
     The threshold follows from the intrinsic dimension of the set itself; see `neighbours.closeness` for its
     rate of false alarms.
     """
-    if sample.generated or sample.spec.kind == "categorical":
+    if sample.generated or (sample.spec.kind == "categorical" and sample.spec.vocabulary is None):
         return []
-    found = space(sample)
+    found = sample.once(space)
     train = np.flatnonzero(found.split == TRAIN)
     points = found.points[train]
     asked = sample.some(np.arange(len(train)), QUERIES, 10)
@@ -198,7 +201,8 @@ def _near(
         key,
         f"{'Test' if leak else 'Training'} rows that nearly repeat a training row",
         f"{share(len(close), asked)} {held} asked about lie within {percent(closeness(dimension, asked))} of "
-        f"the distance to their {NEAREST}th neighbour (on average {percent(float(ratio.mean()))}); independent "
+        f"the distance to their {NEAREST}th neighbour (on average {percent(float(ratio.mean()))}); "
+        "independent "
         f"data of {number(round(dimension, 1))} dimensions would have none",
         "They look like copies with small changes, such as frames of one film or cuts of one picture. "
         + ("Held-out figures are too good." if leak else "They count more than once."),

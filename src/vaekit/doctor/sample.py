@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from vaekit.data.spec import Spec
 from vaekit.data.splitting import Prepared
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 MOST_ROWS = 200_000
 MOST_VALUES = 1 << 26
@@ -34,7 +35,7 @@ TRAIN, VALID, TEST = 0, 1, 2
 SPLITS = ("training", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """Rows of a set, as they are stored, with what is known of them.
 
@@ -42,8 +43,8 @@ class Sample:
         spec: of the set.
         x: the values in their own type and units, (n, D), channels first.
         split: `TRAIN`, `VALID` or `TEST` of every row, (n,).
-        place: number of every row in its file; -1 in a test set with a file of its own, and where rows have no
-            order.
+        place: number of every row in its file; -1 in a test set with a file of its own, and where rows have
+        no order.
         y: labels, (n,), -1 where unknown.
         sizes: number of training, validation and test data of the whole set.
         source: how the set is named on a command line, or None for arrays in memory.
@@ -51,6 +52,7 @@ class Sample:
         generated: whether the data are the points of a grid of known factors.
         given: type of the values that were given, such as float64.
         seed: of everything that the doctor draws.
+        known: what was found out of the sample, so that several checks can use it; see `once`.
     """
 
     spec: Spec
@@ -64,6 +66,14 @@ class Sample:
     generated: bool = False
     given: str = ""
     seed: int = 0
+    known: dict[Callable[[Sample], Any], Any] = field(default_factory=dict, repr=False)
+
+    def once(self, function: Callable[[Sample], T]) -> T:
+        """What a function says of this sample, computed at the first call."""
+        if function not in self.known:
+            self.known[function] = function(self)
+        found: T = self.known[function]
+        return found
 
     @property
     def whole(self) -> bool:
@@ -73,11 +83,14 @@ class Sample:
     @property
     def table(self) -> bool:
         """Whether a datum is a row of columns."""
-        return len(self.spec.shape) == 1 and self.spec.picture is None
+        spec = self.spec
+        return len(spec.shape) == 1 and spec.picture is None and spec.vocabulary is None
 
     @property
     def picture(self) -> tuple[int, ...] | None:
-        """(channels, height, width) of an image, or None."""
+        """(channels, height, width) of an image, or None: a spectrogram is none."""
+        if self.spec.sound is not None:
+            return None
         shape = self.spec.picture or self.spec.shape
         whole = int(np.prod(shape)) == self.x.shape[1]  # of a prediction task there may be a part alone
         return shape if whole and len(shape) == 3 and shape[0] in (1, 3) else None
@@ -93,6 +106,11 @@ class Sample:
             return list(self.spec.columns)
         return [f"column {k}" for k in range(self.x.shape[1])]
 
+    @property
+    def width(self) -> int:
+        """Number of values in a row as a network sees it."""
+        return self.x.shape[1] * (1 if self.spec.vocabulary is None else len(self.spec.vocabulary))
+
     def some(self, rows: NDArray[np.int64], most: int, stream: int) -> NDArray[np.int64]:
         """At most so many of the rows, drawn by the seed, in their order."""
         if len(rows) <= most:
@@ -101,7 +119,11 @@ class Sample:
         return rows[np.sort(drawn)]
 
     def seen(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Rows as a model sees them: (len(rows), D), standardised columns, levels over their number."""
+        """Rows as a network sees them: (len(rows), D), standardised columns, levels over their number, tokens
+        one-hot (then D is length x levels)."""
+        if self.spec.vocabulary is not None:
+            names = np.arange(len(self.spec.vocabulary))
+            return (self.x[rows][..., None] == names).reshape(len(rows), -1).astype(np.float64)
         x = self.x[rows].astype(np.float64)
         if self.spec.offset is not None and self.spec.scale is not None:
             each = x.shape[1] // len(self.spec.offset)  # one constant a column, or a channel

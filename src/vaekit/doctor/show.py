@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vaekit.doctor.finding import Finding
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console
 
 _COLOURS = {"problem": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 _PARTS = (("Measured", "measured"), ("Means", "meaning"), ("Change", "change"))
@@ -22,30 +22,31 @@ def verdict(findings: Sequence[Finding]) -> str:
     return f"{' and '.join(told)} found." if told else "No problems found."
 
 
-def described(findings: Sequence[Finding]) -> RenderableType:
-    """What `vaekit doctor` shows: the verdict, then each finding; commands are never cut or wrapped."""
-    from rich.console import Group
+def told(console: Console, findings: Sequence[Finding]) -> None:
+    """Print what `vaekit doctor` shows: the verdict, then each finding.
+
+    Commands are printed on one line however narrow the terminal is, so that they can be copied.
+    """
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     healthy = all(finding.severity == "note" for finding in findings)
-    parts: list[RenderableType] = [Text(verdict(findings), style="bold green" if healthy else "bold")]
+    console.print(Text(verdict(findings), style="bold green" if healthy else "bold"))
     for finding in findings:
         heading = Text("\n").append(f"{finding.severity}: ", style=_COLOURS[finding.severity])
-        parts.append(heading.append(finding.title, style="bold"))
+        console.print(heading.append(finding.title, style="bold"))
         lines = Table.grid(padding=(0, 2))
         lines.add_column(style="dim", no_wrap=True)
         lines.add_column()
         for name, attribute in _PARTS:
             if getattr(finding, attribute):
                 lines.add_row(name, Text(getattr(finding, attribute)))
-        parts.append(Padding(lines, (0, 0, 0, 2)))
+        console.print(Padding(lines, (0, 0, 0, 2)))
         if finding.command:
-            command = Text(f"  Try       {finding.command}", no_wrap=True, overflow="ignore")
-            command.stylize("dim", 0, 10)
-            parts.append(command)
-    return Group(*parts)
+            console.print(
+                Text("  Try       ", style="dim").append(finding.command, style="cyan"), soft_wrap=True
+            )
 
 
 def record_of(target: str, findings: Sequence[Finding]) -> dict[str, Any]:

@@ -28,8 +28,8 @@ rule."""
 LEAST_DATA = 100
 LATENTS = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64)
 AT_ENDS = 0.3
-"""Share of values within 5 % of 0 or 1 from which on a continuous Bernoulli is offered: around a grey of 1/2 its
-deviation is 0.29 and cannot be smaller, which no picture of smooth greys has."""
+"""Share of values within 5 % of 0 or 1 from which on a continuous Bernoulli is offered: around a grey of 1/2
+its deviation is 0.29 and cannot be smaller, which no picture of smooth greys has."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def spread_of(x: NDArray[np.float64], intrinsic: float | None) -> Spread | None:
 
 def measured_spread(sample: Sample) -> Spread | None:
     """The spread of the training data, as a model sees them."""
-    found = space(sample)
+    found = sample.once(space)
     points = found.points[found.split == TRAIN]
     asked = sample.some(np.arange(len(points)), QUERIES, 16)
     near = nearest(points[asked], points, apart=False)
@@ -72,8 +72,8 @@ def measured_spread(sample: Sample) -> Spread | None:
 
 
 def latents_for(spread: Spread, dimensions: int) -> int:
-    """Half as many again as the intrinsic dimension, rounded up to a usual number, but not more than the linear
-    directions need: what is not used is switched off by the rate, what is missing cannot be had."""
+    """Half as many again as the intrinsic dimension, rounded up to a usual number, but not more than the
+    linear directions need: what is not used is switched off by the rate, what is missing cannot be had."""
     wanted = 1.5 * (spread.intrinsic or spread.participation)
     most = max(1, min(spread.most, dimensions - 1 if dimensions > 1 else 1))
     chosen = next((n for n in LATENTS if n >= wanted), LATENTS[-1])
@@ -113,7 +113,7 @@ def likelihood_of(sample: Sample) -> tuple[str, str]:
 def few_data(sample: Sample) -> list[Finding]:
     """Too few training data for the directions that they spread in. A rule; no chance is involved."""
     count = sample.sizes[TRAIN]
-    spread = measured_spread(sample)
+    spread = sample.once(measured_spread)
     most = 0 if spread is None else spread.most
     if count >= max(LEAST_DATA, FEW * most):
         return []
@@ -126,7 +126,8 @@ def few_data(sample: Sample) -> list[Finding]:
             "few_data",
             f"{count:,} training data are few",
             f"{count:,} training data of {sample.spec.dimensions:,} values; {reason}",
-            "A network of any size learns them by heart; the held-out figures of so few data are uncertain, too.",
+            "A network of any size learns them by heart; the held-out figures of so few data are "
+            "uncertain, too.",
             "Collect more if you can, or keep the model small and stop early.",
             commands.train(sample, {**small, "patience": 20}),
             "warning",
@@ -136,29 +137,29 @@ def few_data(sample: Sample) -> list[Finding]:
 
 def start(sample: Sample) -> list[Finding]:
     """Always one note: the recipe to start with."""
-    spread = measured_spread(sample)
+    spread = sample.once(measured_spread)
     likelihood, why = likelihood_of(sample)
     latents = 2 if spread is None else latents_for(spread, sample.spec.dimensions)
     hidden = hidden_for(sample)
     arguments: dict[str, Any] = {"latents": latents, "likelihood": likelihood}
+    network = f"The {resolve('auto', sample.spec.shape)} network"
     if hidden is not None:
         arguments["hidden"] = hidden
+        network = f"A fully connected network of {' and '.join(map(str, hidden))} hidden units"
     with own_stream("cpu", 0):
         system = build_system(find_recipe("vae"), sample.spec, arguments, torch.device("cpu"))
-    epochs = default_epochs(system, sample.sizes[TRAIN], system.batch_size)
-    parameters = sum(p.numel() for p in system.model.parameters())
-    network = "a fully connected network of " + " and ".join(map(str, hidden)) + " hidden units" if hidden else (
-        f"the {resolve('auto', sample.spec.shape)} network"
-    )  # fmt: skip
+    count, size = sample.sizes[TRAIN], system.batch_size
+    epochs = default_epochs(system, count, size)
+    weights = sum(parameter.numel() for parameter in system.model.parameters())
     return [
         Finding(
             "start",
             f"Start with vae: {likelihood} likelihood, {latents} latents, {epochs:,} epochs",
             _measured(spread),
-            f"{likelihood.replace('_', ' ').capitalize()}, because {why}. {latents} latents: half as many again "
-            "as the dimension, at most the linear directions; latents that are not needed fall asleep. "
-            f"{network.capitalize()}: {parameters:,} weights. {epochs:,} epochs are "
-            f"{epochs * -(-sample.sizes[TRAIN] // system.batch_size):,} steps of {system.batch_size}.",
+            f"{likelihood.replace('_', ' ').capitalize()}, because {why}. {latents} latents: half as many "
+            "again as the dimension, but not more than linear directions; latents that are not needed fall "
+            f"asleep. {network}: {weights:,} weights. {epochs:,} epochs are "
+            f"{epochs * -(-count // size):,} steps of {min(size, count)} data.",
             "Train it, then let `vaekit doctor RUN` look at the run.",
             commands.train(sample, {**arguments, "epochs": epochs}),
             "note",

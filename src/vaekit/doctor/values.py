@@ -26,10 +26,10 @@ def discrete_columns(sample: Sample) -> list[Finding]:
         return []
     x = sample.x
     whole = x.dtype.kind in "biu" or (x == np.rint(x)).all(axis=0)
-    whole = np.broadcast_to(whole, x.shape[1]) & ~constant(sample)
+    whole = np.broadcast_to(whole, x.shape[1]) & ~sample.once(constant)
     if whole.all() or x.shape[1] == 1:  # `whole_numbers` says so
         return []
-    for begin, end in one_hot_groups(sample):
+    for begin, end in sample.once(one_hot_groups):
         whole[begin:end] = False
     kinds = {int(k): len(np.unique(x[:, k])) for k in np.flatnonzero(whole)}
     found = [k for k, different in kinds.items() if different <= FEW_VALUES]
@@ -87,7 +87,8 @@ def outliers(sample: Sample) -> list[Finding]:
         Finding(
             "outliers",
             f"Outliers in {listed([names[k] for k in columns])}",
-            f"{count:,} of {sample.said(len(rows), 'training rows')} hold a value more than {OUTLIER:g} robust "
+            f"{count:,} of {sample.said(len(rows), 'training rows')} hold a value more than {OUTLIER:g} "
+            "robust "
             f"deviations from the median (rows are counted from 0): {'; '.join(worst)}",
             "Single rows decide how a column is standardised and what a Gaussian has to explain.",
             "Look at these rows: repair or remove what is wrong. A Laplace likelihood minds the rest less.",
@@ -110,7 +111,8 @@ def heavy_tails(sample: Sample) -> list[Finding]:
     names = sample.names()
     positive = [k for k in tails if sample.x[:, k].min() >= 0]
     logarithm = (
-        f" {listed([names[k] for k in positive])} {'is' if len(positive) == 1 else 'are'} never below 0: take "
+        f" {listed([names[k] for k in positive])} {'is' if len(positive) == 1 else 'are'} never below 0: "
+        "take "
         "the logarithm (of 1 + x) before."
         if positive
         else ""
