@@ -45,13 +45,10 @@ def _form() -> type:
         frozen=True,
     )
     form.__doc__ = (
-        "Examine data before training, or a run after it: what was measured, what it means, what to "
-        "change, and "
-        "the command that tries it. Nothing is changed.\n\nThe exit code is 0 whatever is found: that a "
-        "doctor "
-        "finds something is no failure of the command. With --strict it is 1 if there are problems or "
-        "warnings, "
-        "for scripts."
+        "Examine data before training, or a run after it: what was measured, what it means, what to change, "
+        "and the command that tries it. Nothing is changed.\n\nThe exit code is 0 whatever is found: that a "
+        "doctor finds something is no failure of the command. With --strict it is 1 if there are problems or "
+        "warnings, for scripts."
     )
     return form
 

@@ -47,8 +47,7 @@ def rare_classes(sample: Sample) -> list[Finding]:
             f"{equal:,.0f}",
             "The model sees them rarely: they are reconstructed worse, and drawn rarely or not at all.",
             "Collect more of them, or repeat them in the training data; give the label as a condition to "
-            "draw "
-            "them on demand.",
+            "draw them on demand.",
             commands.train(sample, {"context": "labels"}, "cvae") if len(known) == (y[sample.split ==
             TRAIN]).size else "",
             "warning",

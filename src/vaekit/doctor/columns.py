@@ -44,8 +44,7 @@ def constant_columns(sample: Sample) -> list[Finding]:
         Finding(
             "constant_columns",
             f"Constant columns: {listed([names[k] for k in found])}",
-            f"{len(found)} of {sample.x.shape[1]} columns have one value in "
-            f"{sample.said(len(sample.train), 'training rows')}",
+            f"{len(found)} of {sample.x.shape[1]} columns have one value in {sample.said(len(sample.train))}",
             "They tell nothing about a datum, and a Gaussian can put an arbitrarily high density on them, "
             "which spoils the likelihood of all columns.",
             "Leave them out.",
@@ -166,7 +165,7 @@ def same_columns(sample: Sample) -> list[Finding]:
         Finding(
             "same_columns",
             f"Columns that say the same: {listed([names[k] for k in copies])}",
-            f"correlation on {sample.said(len(x), 'training rows')}: {listed(each)}",
+            f"correlation on {sample.said(len(x))}: {listed(each)}",
             "One follows from the other. What they share counts twice in the reconstruction, and the noise "
             "between them can get an arbitrarily high density.",
             "Leave one of each pair out.",
@@ -197,8 +196,8 @@ def dependent_columns(sample: Sample) -> list[Finding]:
         Finding(
             "dependent_columns",
             f"Columns that follow from others: {listed([names[columns[k]] for k in dependent])}",
-            f"share of their variance that the columns before leave open, on "
-            f"{sample.said(len(x), 'training rows')}: {listed(each)}",
+            f"share of their variance that the columns before leave open, on {sample.said(len(x))}: "
+            f"{listed(each)}",
             "Each is a sum of other columns with fixed weights, such as a total. It adds no information, and "
             "its noise of nearly 0 can get an arbitrarily high density.",
             "Leave them out: they can be computed afterwards.",

@@ -51,15 +51,16 @@ def without_repeats(sample: Sample) -> str:
     """Train on each different row once; empty for sources whose rows no short command can take away."""
     path = Path(sample.source or "")
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        out = path.with_suffix(f".once{path.suffix}")
-        kept = f"awk '!seen[$0]++' {shlex.quote(str(path))} > {shlex.quote(str(out))}"
-        return f"{kept} && {line(str(out), 'vae', sample.options)}"
+        out = path.with_suffix(f".once{path.suffix}").name
+        kept = f"awk '!seen[$0]++' {shlex.quote(str(path))} > {shlex.quote(out)}"
+        return f"{kept} && {line(out, 'vae', sample.options)}"
     rows = "x[np.sort(np.unique(x, axis=0, return_index=True)[1])]"
     return rewritten(sample, rows, "once")
 
 
 def rewritten(sample: Sample, expression: str, word: str, changes: Mapping[str, Any] | None = None) -> str:
-    """Write another array beside an .npy file, and train on it; empty for other sources.
+    """Write another array than that of an .npy file to the current folder, and train on it; empty for other
+    sources.
 
     Args:
         sample: of the data.
@@ -70,7 +71,7 @@ def rewritten(sample: Sample, expression: str, word: str, changes: Mapping[str, 
     path = Path(sample.source or "")
     if path.suffix.lower() != ".npy":
         return ""
-    out = path.with_suffix(f".{word}.npy")
-    code = f"import numpy as np; x = np.load({str(path)!r}); np.save({str(out)!r}, {expression})"
-    trained = line(str(out), "vae", {**sample.options, **(changes or {})})
+    out = path.with_suffix(f".{word}.npy").name
+    code = f"import numpy as np; x = np.load({str(path)!r}); np.save({out!r}, {expression})"
+    trained = line(out, "vae", {**sample.options, **(changes or {})})
     return f"python -c {shlex.quote(code)} && {trained}"

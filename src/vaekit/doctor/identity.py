@@ -71,7 +71,7 @@ def id_columns(sample: Sample) -> list[Finding]:
         Finding(
             "id_columns",
             f"Columns that number the rows: {listed(names)}",
-            f"whole numbers, all different in {sample.said(int((sample.place >= 0).sum()))}",
+            f"whole numbers, all different in {sample.said(int((sample.place >= 0).sum()), 'rows')}",
             "They say which row it is, not what is in it; a model will spend latents on them.",
             "Leave them out.",
             commands.without_columns(sample, found),
@@ -90,10 +90,10 @@ def time_columns(sample: Sample) -> list[Finding]:
         Finding(
             "time_columns",
             f"Columns that only rise or only fall along the file: {listed(names)}",
-            f"no step in the other direction in {sample.said(int((sample.place >= 0).sum()))}",
+            f"no step in the other direction in {sample.said(int((sample.place >= 0).sum()), 'rows')}",
             "It is a clock, or the key by which the file was sorted. The model learns when or where a row "
-            "was "
-            "written, and held-out rows, which are drawn at random, lie between their neighbours in time.",
+            "was written, and held-out rows, which are drawn at random, lie between their neighbours in "
+            "time.",
             "Leave it out. If later rows are what matters, judge the model on data that were recorded later.",
             commands.without_columns(sample, found),
             "warning",
@@ -120,8 +120,7 @@ def groups(sample: Sample) -> list[Finding]:
             f"Rows come in groups, by {listed(names)}",
             f"every value stands in one run of neighbouring rows; {'; '.join(told)}",
             "Rows of one group (a patient, a batch, a sort key) are likely to be alike. Held-out rows are "
-            "drawn "
-            "at random, from the groups of the training data: figures say nothing of new groups.",
+            "drawn at random, from the groups of the training data: figures say nothing of new groups.",
             "Leave the column out, and judge the model on data of other groups.",
             commands.without_columns(sample, found),
             "warning",

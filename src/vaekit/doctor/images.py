@@ -17,9 +17,9 @@ LARGE = 40
 33 nodes are below it."""
 SIDES = (28, 32, 64, 128)
 """Sides of pictures that convolutional networks take."""
-CLIPPED, SPIKE, FRAME = 0.05, 10.0, 0.9
+CLIPPED, SPIKE, FRAME = 0.05, 10.0, 0.5
 """Light is clipped where 5 % of all values or more stand at one end of the scale, ten times as many as at the
-levels beside it on average, while fewer than 90 % of the values on the frame of the pictures stand there
+levels beside it on average, while fewer than half of the values on the frame of the pictures stand there
 (else it is the background). A rule of form: no chance is involved in so many pixels."""
 BARE = 0.1
 """Share of pixels that never change from which on a note says so."""
@@ -43,11 +43,9 @@ def picture_size(sample: Sample) -> list[Finding]:
             "picture_size",
             f"No convolutional network takes {shape[1]}x{shape[2]} pixels",
             f"{shape[0]} x {shape[1]} x {shape[2]} = {int(np.prod(shape)):,} values; the convolutional "
-            "networks take "
-            "squares of 28, 32, 64 and 128 pixels",
+            "networks take squares of 28, 32, 64 and 128 pixels",
             "A fully connected network takes their place. It has no notion of neighbouring pixels, and a "
-            "weight "
-            "for every pixel and hidden unit.",
+            "weight for every pixel and hidden unit.",
             f"Resize to {side}x{side}"
             + ("." if shape[1] == shape[2] else "; the sides differ, so cut them to squares before if the "
                "proportions matter."),
@@ -110,7 +108,7 @@ def clipped(sample: Sample) -> list[Finding]:
         Finding(
             "clipped",
             "Light is clipped",
-            f"{measured} ({sample.said(len(rows), 'pictures')})",
+            f"{measured} ({sample.said(len(rows), 'training pictures')})",
             "What was brighter or darker than the scale is cut off, and a density over [0, 1] puts a peak "
             "there.",
             "Record with another exposure if you can; a likelihood of levels gives the ends a probability of "
@@ -138,11 +136,10 @@ def bare_pixels(sample: Sample) -> list[Finding]:
         Finding(
             "bare_pixels",
             "Some pixels never change",
-            f"{percent(found)} of {sample.x.shape[1]:,} values are the same in all training pictures "
-            "looked at",
+            f"{percent(found)} of {sample.x.shape[1]:,} values are the same in all training pictures looked "
+            "at",
             "They cost time and say nothing; with a variance for every pixel they can get an arbitrarily "
-            "high "
-            "density.",
+            "high density.",
             "Nothing, or cut the pictures; keep to one variance for all pixels.",
             "",
             "note",

@@ -26,6 +26,8 @@ _DENSITY = {
 BYTES = 64
 """Whole numbers up to 255 are taken for grey levels where one is at least this large: smaller numbers may
 well be counts."""
+MOST_COUNT = 20_000
+"""Largest value that is offered as a count: the rate of a Poisson goes up to e^10."""
 FAR = 10.0
 """Factor of standard deviation or mean from that of standardised data, from which on scale is said to matter:
 networks and the learned variance start at a scale of 1."""
@@ -36,13 +38,17 @@ def kind(sample: Sample) -> list[Finding]:
     spec, x = sample.spec, sample.x
     low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
     shape = "x".join(map(str, sample.picture or spec.shape))
+    if len(spec.shape) == 1:
+        shape = f"{spec.dimensions:,} {'columns' if sample.table else 'values'}"
     sizes = " + ".join(f"{n:,}" for n in sample.sizes)
     measured = (
         f"{sizes} training, validation and test data of {shape}, stored as {sample.given}, from "
         f"{number(low)} to {number(high)}"
     )
     why = _WHY[spec.kind]
-    if "kind" in sample.options:
+    if spec.vocabulary is not None:
+        why = f"they are {len(spec.vocabulary)} tokens"
+    elif "kind" in sample.options:
         why = "it was declared"
     elif spec.binarised is not None:
         why = "its grey levels are turned into 0 or 1"
@@ -55,7 +61,8 @@ def kind(sample: Sample) -> list[Finding]:
             "kind",
             f"{spec.name}: {spec.kind} data",
             measured,
-            f"They are {spec.kind} because {why}; unless told otherwise, p(x|z) is {_DENSITY[spec.kind]}.",
+            f"They are taken as {spec.kind} because {why}; unless told otherwise, p(x|z) is "
+            f"{_DENSITY[spec.kind]}.",
             f"Nothing, if that is right; else say --kind. Treatment: {spec.note}." if spec.note else
             "Nothing, if that is right; else say --kind.",
             "",
@@ -130,18 +137,20 @@ def whole_numbers(sample: Sample) -> list[Finding]:
     if not _whole(x) or len(np.unique(x[: 1 << 12])) <= 2:
         return []
     low, high = float(x.min()), float(x.max())
-    counts = low >= 0
+    counts = low >= 0 and high <= MOST_COUNT
+    change = "Take them as counts." if counts else (
+        "Classes, counts and amounts need likelihoods of their own: leave out what names a class, and take "
+        "the logarithm of large amounts."
+    )  # fmt: skip
     return [
         Finding(
             "whole_numbers",
             "Every value is a whole number",
             f"all {x.size:,} values are whole, from {number(low)} to {number(high)}, and taken as real",
             "A density of real numbers can become arbitrarily large at whole ones: its likelihood says "
-            "nothing, and samples are not whole."
-            + (" Counts have a likelihood of their own." if counts else ""),
-            "Take them as counts." if counts else "Shift them to start at 0, then take them as counts.",
-            commands.train(sample, {"kind": "count"}) if counts
-            else commands.rewritten(sample, "x - x.min()", "counts", {"kind": "count"}),
+            "nothing, and samples are not whole.",
+            change,
+            commands.train(sample, {"kind": "count"}) if counts else "",
             "warning",
         )
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.rows import Space, space
 from vaekit.doctor.sample import TEST, TRAIN, Sample
+from vaekit.doctor.words import percent
 
 LEAST, MOST = 200, 4_000
 """Rows needed, and rows used."""
@@ -20,6 +21,8 @@ deviation sqrt((n + m + 1) / (12 n m)), so the odds of a false alarm are 3e-7 fo
 STRONG = 0.8
 """Area from which on a drift is a warning. Splits are drawn at random, so weaker ones are a note: many sound
 sets have some, such as the handwritten digits, which are ordered by writer."""
+SORTED = 0.5
+"""Share of the labels that would have to move to make both halves alike, from which on a file is sorted."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ class Told:
     def differs(self) -> bool:
         """Whether chance and small effects are excluded."""
         return self.auc >= AUC and self.auc - 0.5 > DEVIATIONS * self.deviation
+
+    def __str__(self) -> str:
+        return (
+            f"with an area under the ROC curve of {self.auc:.2f} (0.5 is chance, +- {self.deviation:.2f}), "
+            f"on {self.rows:,} rows that it has not seen"
+        )
 
 
 def tell_apart(x: NDArray[np.float64], group: NDArray[np.bool_], seed: int) -> Told | None:
@@ -76,37 +85,34 @@ def drift(sample: Sample) -> list[Finding]:
         return []
     found = sample.once(space)
     place = sample.place[found.rows]
-    there = np.flatnonzero(place >= 0)
-    there = sample.some(there, MOST, 12)
+    there = sample.some(np.flatnonzero(place >= 0), MOST, 12)
     late = place[there] > np.median(sample.place[rows])
     told = tell_apart(_leading(found, there), late, sample.seed)
     if told is None or not told.differs:
         return []
-    cause = _by_label(sample, found.rows[there], late)
-    severity: Severity = "warning" if told.auc >= STRONG else "note"
-    return [
-        Finding(
-            "drift",
-            "The data change along the file",
-            "a linear classifier tells rows of the first half from rows of the second with an area under "
-            "the "
-            f"ROC curve of {told.auc:.2f} (0.5 is chance, +- {told.deviation:.2f}), on {told.rows:,} rows "
-            "that it "
-            f"has not seen{cause}",
-            "The rows are sorted, or what they are drawn from changes with time. Splits are drawn at "
-            "random, so "
-            "training is not harmed, but held-out figures say nothing of data that come later.",
-            "If later data are what matters, judge the model on data that were recorded later.",
-            "",
-            severity,
+    measured = f"a linear classifier tells rows of the first half from rows of the second {told}"
+    moved = _moved_labels(sample, found.rows[there], late)
+    if moved is not None:
+        measured += f"; the shares of the classes differ by {percent(moved)} between the halves"
+    if moved is not None and moved >= SORTED:
+        title, change = "The file is sorted by label", "Nothing."
+        meaning = "Splits are drawn at random: all of them have all classes."
+    else:
+        title = "The data change along the file"
+        meaning = (
+            "The rows are sorted, or what they are drawn from changes with time. Splits are drawn at random, "
+            "so training is not harmed, but held-out figures say nothing of data that come later."
         )
-    ]
+        change = "If later data are what matters, judge the model on data that were recorded later."
+    strong = told.auc >= STRONG and (moved is None or moved < SORTED)
+    severity: Severity = "warning" if strong else "note"
+    return [Finding("drift", title, measured, meaning, change, "", severity)]
 
 
 def shift(sample: Sample) -> list[Finding]:
     """Whether test data that were not split off at random can be told from training data."""
-    apart = (sample.place[sample.split == TEST] < 0).all() and (sample.split == TEST).any()
-    if sample.generated or not apart or len(sample.x) < LEAST:
+    test = sample.split == TEST
+    if sample.generated or not test.any() or (sample.place[test] >= 0).any() or len(sample.x) < LEAST:
         return []
     found = sample.once(space)
     train = sample.some(np.flatnonzero(found.split == TRAIN), MOST // 2, 13)
@@ -118,12 +124,9 @@ def shift(sample: Sample) -> list[Finding]:
         Finding(
             "shift",
             "Test data differ from training data",
-            f"a linear classifier tells them apart with an area under the ROC curve of {told.auc:.2f} "
-            "(0.5 is "
-            f"chance, +- {told.deviation:.2f}), on {told.rows:,} rows that it has not seen",
-            "They were not drawn from the same data. Figures on test data are of another question than "
-            "those on "
-            "validation data.",
+            f"a linear classifier tells them apart {told}",
+            "They were not drawn from the same data. Figures on test data are of another question than those "
+            "on validation data.",
             "Nothing, if that is the question; else mix both and split at random.",
             "",
             "warning",
@@ -136,14 +139,13 @@ def _leading(found: Space, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     return found.points[rows][:, :32]
 
 
-def _by_label(sample: Sample, rows: NDArray[np.int64], late: NDArray[np.bool_]) -> str:
-    """What the labels have to do with it."""
+def _moved_labels(sample: Sample, rows: NDArray[np.int64], late: NDArray[np.bool_]) -> float | None:
+    """Half the sum of the differences between the shares of the classes, where all labels are known."""
     if sample.y is None or (sample.y[rows] < 0).any():
-        return ""
+        return None
     y = sample.y[rows]
-    classes = int(y.max()) + 1
-    halves = [
-        np.bincount(y[late == part], minlength=classes) / max(1, (late == part).sum()) for part in (0, 1)
-    ]
-    different = 0.5 * float(np.abs(halves[0] - halves[1]).sum())
-    return f"; the shares of the classes differ by {100 * different:.0f} % between the halves"
+    first, second = (
+        np.bincount(y[late == part], minlength=int(y.max()) + 1) / max(1, int((late == part).sum()))
+        for part in (False, True)
+    )
+    return float(0.5 * np.abs(first - second).sum())

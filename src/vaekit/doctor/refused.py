@@ -178,8 +178,7 @@ def _about_cells(
                 Finding(
                     key, title, f"{share(rows, count)} rows are affected; by column: {listed(each)}", meaning,
                     "Fill the values in, or remove these rows or these columns. All else was examined "
-                    "without "
-                    "these rows.",
+                    "without these rows.",
                     command, "problem",
                 )
             )  # fmt: skip
@@ -227,9 +226,8 @@ def _folder(
         f"{len(sizes)} sizes among {sizes.total():,} pictures: {listed(common)}"
         + (" and others" if len(sizes) > 4 else ""),
         "A model takes pictures of one size; mixed ones are refused.",
-        f"Have each cut to its central square and resized, here to {side}x{side}. All else was examined "
-        "at this "
-        "size.",
+        f"Have each cut to its central square and resized, here to {side}x{side}. All else was examined at "
+        "this size.",
         commands.line(str(data), "vae", changed),
         "problem",
     )

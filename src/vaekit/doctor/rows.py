@@ -164,7 +164,7 @@ def near_duplicates(sample: Sample) -> list[Finding]:
     The threshold follows from the intrinsic dimension of the set itself; see `neighbours.closeness` for its
     rate of false alarms.
     """
-    if sample.generated or (sample.spec.kind == "categorical" and sample.spec.vocabulary is None):
+    if sample.generated or not _smooth(sample):
         return []
     found = sample.once(space)
     train = np.flatnonzero(found.split == TRAIN)
@@ -182,6 +182,16 @@ def near_duplicates(sample: Sample) -> list[Finding]:
     if across is not None and len(close := _close(across, dimension)):
         findings.append(_near("near_leak", sample, across, close, len(test), dimension))
     return findings
+
+
+def _smooth(sample: Sample) -> bool:
+    """Whether distances may have any size: not where half of a table's columns are whole numbers."""
+    if not sample.table:
+        return sample.spec.kind != "categorical" or sample.spec.vocabulary is not None
+    if sample.spec.kind not in ("real", "unit"):
+        return False
+    x = sample.x[sample.some(sample.train, REFERENCE, 19)]
+    return x.dtype.kind == "f" and float((x == np.rint(x)).all(axis=0).mean()) < 0.5
 
 
 def _close(found: Nearest, dimension: float) -> NDArray[np.int64]:
@@ -202,8 +212,7 @@ def _near(
         f"{'Test' if leak else 'Training'} rows that nearly repeat a training row",
         f"{share(len(close), asked)} {held} asked about lie within {percent(closeness(dimension, asked))} of "
         f"the distance to their {NEAREST}th neighbour (on average {percent(float(ratio.mean()))}); "
-        "independent "
-        f"data of {number(round(dimension, 1))} dimensions would have none",
+        f"independent data of {number(round(dimension, 1))} dimensions would have none",
         "They look like copies with small changes, such as frames of one film or cuts of one picture. "
         + ("Held-out figures are too good." if leak else "They count more than once."),
         "Keep one of each before the data are split."

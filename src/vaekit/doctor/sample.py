@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from vaekit.data.batch import Data, Splits
+from vaekit.data.catalogue import ENTRIES
+from vaekit.data.grids import SAMPLE as GRID_SAMPLE
 from vaekit.data.grids import GridData
+from vaekit.data.ground import ground_truth_of, named_by
 from vaekit.data.kinds import pieces
 from vaekit.data.loading import load, prepared
 from vaekit.data.pairs import PairData
@@ -141,12 +144,12 @@ class Sample:
             return None
         return float(levels - 1)
 
-    def said(self, rows: int, what: str = "rows") -> str:
-        """'1,797 rows', or '20,000 of 1,000,000 rows, drawn by seed 0'."""
-        total = sum(self.sizes)
-        if rows >= total or (self.whole and rows == len(self.x)):
-            return f"{rows:,} {what}"
-        return f"{rows:,} of {total:,} {what}, drawn by seed {self.seed}"
+    def said(self, rows: int, what: str = "training rows") -> str:
+        """'1,437 training rows', or '20,000 of 1,000,000 training rows, drawn by seed 0'."""
+        total = self.sizes[TRAIN] if what.startswith("training") else sum(self.sizes)
+        return f"{rows:,} {what}" if rows >= total else (
+            f"{rows:,} of {total:,} {what}, drawn by seed {self.seed}"
+        )  # fmt: skip
 
 
 def take_sample(data: Any, options: Mapping[str, Any], seed: int) -> Sample:
@@ -177,9 +180,6 @@ def take_sample(data: Any, options: Mapping[str, Any], seed: int) -> Sample:
 
 def _few_points(source: str) -> int | None:
     """How many points of a grid are drawn; no limit for everything else."""
-    from vaekit.data.catalogue import ENTRIES
-    from vaekit.data.ground import named_by
-
     name = source.lower().replace("-", "_")
     known = name if name in ENTRIES else named_by(Path(source))
     return GENERATED_ROWS if known is not None and ENTRIES[known].factors else None
@@ -238,8 +238,11 @@ def _of_splits(
     spec = splits.spec
     generated = isinstance(splits.train, GridData | PairData)
     sizes = (len(parts[0]), len(parts[1]), len(parts[2]))
-    if generated and not limited:
-        sizes = (_points(splits.train), sizes[1], sizes[2])
+    if generated and not limited:  # what a training would see
+        world = ground_truth_of(splits)
+        points = len(world.grid)
+        held = points if points < 3 * GRID_SAMPLE else GRID_SAMPLE
+        sizes, spec = (points, held, held), replace(spec, size=points, note=world.spec.note)
     most = GENERATED_ROWS if generated else MOST_ROWS
     share = min(1.0, most / sum(map(len, parts)), MOST_VALUES / (spec.dimensions * sum(map(len, parts))))
     values, split, place, labels = [], [], [], []
@@ -269,13 +272,6 @@ def _of_splits(
         given="float32",
         seed=seed,
     )
-
-
-def _points(data: Data) -> int:
-    """Points of the whole grid."""
-    from vaekit.data.factors import Grid
-
-    return len(Grid(data.spec.factors)) if data.spec.factors else len(data)
 
 
 def _taken(data: Data, rows: NDArray[np.int64], seed: int) -> tuple[Array, NDArray[np.int64] | None]:

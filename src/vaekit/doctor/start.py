@@ -84,7 +84,7 @@ def hidden_for(sample: Sample) -> tuple[int, ...] | None:
     """Widths of a fully connected network, or None where the network has its own."""
     if resolve("auto", sample.spec.shape) != "mlp":
         return None
-    dimensions = sample.spec.dimensions
+    dimensions = sample.width
     if dimensions <= 64:
         return (64, 64) if sample.sizes[0] < 5_000 else (128, 128)
     return (200,) if sample.sizes[0] < 2_000 else (400,)
@@ -126,8 +126,8 @@ def few_data(sample: Sample) -> list[Finding]:
             "few_data",
             f"{count:,} training data are few",
             f"{count:,} training data of {sample.spec.dimensions:,} values; {reason}",
-            "A network of any size learns them by heart; the held-out figures of so few data are "
-            "uncertain, too.",
+            "A network of any size learns them by heart; the held-out figures of so few data are uncertain, "
+            "too.",
             "Collect more if you can, or keep the model small and stop early.",
             commands.train(sample, {**small, "patience": 20}),
             "warning",
@@ -158,8 +158,8 @@ def start(sample: Sample) -> list[Finding]:
             _measured(spread),
             f"{likelihood.replace('_', ' ').capitalize()}, because {why}. {latents} latents: half as many "
             "again as the dimension, but not more than linear directions; latents that are not needed fall "
-            f"asleep. {network}: {weights:,} weights. {epochs:,} epochs are "
-            f"{epochs * -(-count // size):,} steps of {min(size, count)} data.",
+            f"asleep. {network}: {weights:,} weights. {epochs:,} epochs are {epochs * -(-count // size):,} "
+            f"steps of {min(size, count)} data.",
             "Train it, then let `vaekit doctor RUN` look at the run.",
             commands.train(sample, {**arguments, "epochs": epochs}),
             "note",

@@ -27,13 +27,11 @@ def discrete_columns(sample: Sample) -> list[Finding]:
     x = sample.x
     whole = x.dtype.kind in "biu" or (x == np.rint(x)).all(axis=0)
     whole = np.broadcast_to(whole, x.shape[1]) & ~sample.once(constant)
-    if whole.all() or x.shape[1] == 1:  # `whole_numbers` says so
-        return []
     for begin, end in sample.once(one_hot_groups):
         whole[begin:end] = False
     kinds = {int(k): len(np.unique(x[:, k])) for k in np.flatnonzero(whole)}
     found = [k for k, different in kinds.items() if different <= FEW_VALUES]
-    if not found:
+    if not found or len(found) == x.shape[1]:  # nothing but grades: `whole_numbers` says so
         return []
     names = sample.names()
     return [
@@ -87,9 +85,8 @@ def outliers(sample: Sample) -> list[Finding]:
         Finding(
             "outliers",
             f"Outliers in {listed([names[k] for k in columns])}",
-            f"{count:,} of {sample.said(len(rows), 'training rows')} hold a value more than {OUTLIER:g} "
-            "robust "
-            f"deviations from the median (rows are counted from 0): {'; '.join(worst)}",
+            f"{count:,} of {sample.said(len(rows))} hold a value more than {OUTLIER:g} robust deviations "
+            f"from the median (rows are counted from 0): {'; '.join(worst)}",
             "Single rows decide how a column is standardised and what a Gaussian has to explain.",
             "Look at these rows: repair or remove what is wrong. A Laplace likelihood minds the rest less.",
             commands.train(sample, {"likelihood": "laplace"}),
@@ -112,8 +109,7 @@ def heavy_tails(sample: Sample) -> list[Finding]:
     positive = [k for k in tails if sample.x[:, k].min() >= 0]
     logarithm = (
         f" {listed([names[k] for k in positive])} {'is' if len(positive) == 1 else 'are'} never below 0: "
-        "take "
-        "the logarithm (of 1 + x) before."
+        "take the logarithm (of 1 + x) before."
         if positive
         else ""
     )
@@ -122,8 +118,8 @@ def heavy_tails(sample: Sample) -> list[Finding]:
             "heavy_tails",
             f"Heavy tails in {listed([names[k] for k in tails])}",
             f"share of values more than {TAIL:g} robust deviations from the median, on "
-            f"{sample.said(len(rows), 'training rows')}: "
-            f"{listed([f'{names[k]} {percent(shares[k])}' for k in tails])} (a Gaussian: 2e-9)",
+            f"{sample.said(len(rows))}: {listed([f'{names[k]} {percent(shares[k])}' for k in tails])} (a "
+            "Gaussian: 2e-9)",
             "A Gaussian with one variance has no place for them: a few values dominate the loss.",
             f"Take a Laplace likelihood, whose tails are heavier.{logarithm}",
             commands.train(sample, {"likelihood": "laplace"}),
