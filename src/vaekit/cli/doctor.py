@@ -95,4 +95,5 @@ def _findings(target: str, options: dict[str, Any], seed: int) -> list[Finding]:
     from vaekit.doctor import examine_run
     from vaekit.runs import Run
 
-    return examine_run(Run.open(target))
+    found: list[Finding] = examine_run(Run.open(target), seed=seed)
+    return found

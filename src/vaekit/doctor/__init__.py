@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from vaekit.doctor.finding import Finding
     from vaekit.doctor.show import record_of, told
 
-_HOMES = {"Finding": "finding", "examine_data": "data", "record_of": "show", "told": "show"}
+_HOMES = {
+    "Finding": "finding",
+    "examine_data": "data",
+    "examine_run": "run",
+    "record_of": "show",
+    "told": "show",
+}
 
 __all__ = ["Finding", "examine_data", "record_of", "told"]
 

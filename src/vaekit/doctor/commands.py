@@ -10,6 +10,10 @@ from typing import Any
 from vaekit.doctor.sample import Sample
 
 
+_NOT_THERE = ("seed", "memory")
+"""Data options that the command line has not: the split and its memory are always the usual ones there."""
+
+
 def train(sample: Sample, changes: Mapping[str, Any], recipe: str = "vae") -> str:
     """`vaekit train ...` on the same data with other options; empty for data without a name.
 
@@ -25,6 +29,8 @@ def line(source: str, recipe: str, options: Mapping[str, Any]) -> str:
     """`vaekit train RECIPE SOURCE` with options as they are written on a command line."""
     words = ["vaekit", "train", recipe, source]
     for name, value in options.items():
+        if name in _NOT_THERE:
+            continue
         option = f"--{name.replace('_', '-')}"
         if value is None or value is False:
             words += [] if value is None else [f"--no-{option[2:]}"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ class _Cells:
     """What stands in the cells of a table: values (n, D), NaN where there is no finite number."""
 
     names: list[str]
+    rows: list[list[str]]
     values: NDArray[np.float64]
     missing: NDArray[np.bool_]
     infinite: NDArray[np.bool_]
@@ -88,7 +89,7 @@ def _cells(path: Path) -> _Cells:
                 values[i, k] = value
             else:
                 infinite[i, k] = True
-    return _Cells(names, values, missing, infinite, words)
+    return _Cells(names, rows, values, missing, infinite, words)
 
 
 def _table(
@@ -96,36 +97,32 @@ def _table(
 ) -> tuple[Sample | None, list[Finding]]:
     cells = _cells(path)
     labels, dropped = options.get("labels"), set(options.get("drop", ()))
+    if not dropped | ({labels} if labels is not None else set()) <= set(cells.names):
+        raise error
     used = [k for k, name in enumerate(cells.names) if name not in dropped and name != labels]
     text = [k for k in cells.text if k in used]
     numbers = [k for k in used if k not in text]
     wrong = ~np.isfinite(cells.values[:, numbers])
     if not text and not wrong.any():
         raise error  # something else is wrong
-    holes = [k for k, hole in zip(numbers, wrong.any(axis=0), strict=True) if hole]
-    left = [name for name in cells.names if name not in dropped]
+    holes = [k for place, k in enumerate(numbers) if wrong[:, place].any()]
     offered = _offered(cells, text) if labels is None else None
-    out = [k for k in [*text, *holes] if k != offered]
-    changes: dict[str, Any] = {"drop": (*options.get("drop", ()), *(cells.names[k] for k in sorted(out)))}
+    out = sorted(k for k in [*text, *holes] if k != offered)
+    changes: dict[str, Any] = {"drop": (*options.get("drop", ()), *(cells.names[k] for k in out))}
     if offered is not None:
         changes["labels"] = cells.names[offered]
-    empty = len(left) - len(out) - (offered is not None) - (labels is not None) < 1
-    command = "" if empty else commands.line(source, "vae", {**options, **changes})
+    left = len(used) - len(out) - (offered is not None)
+    command = commands.line(source, "vae", {**options, **changes}) if left else ""
     findings = _about_cells(cells, text, numbers, offered, command)
-    rows = ~wrong.any(axis=1)
-    if (
-        not numbers
-        or int(rows.sum()) < 3
-        or (len(cells.names) > 1 and labels is not None and labels not in left)
-    ):
+    rows = np.flatnonzero((~wrong).all(axis=1))
+    if not numbers or len(rows) < 3:
         return None, findings
-    raw = Raw(path.stem, cells.values[np.ix_(rows, numbers)], table=True)
+    raw = Raw(path.stem, cells.values[rows][:, numbers], table=True)
     raw.columns = tuple(cells.names[k] for k in numbers)
-    label = cells.names.index(labels) if isinstance(labels, str) else offered
+    label = offered if labels is None else cells.names.index(labels)
     if label is not None:
-        _, full = read_cells(path, MOST_ROWS)
-        raw.y = np.array([full[i][label].strip() for i in np.flatnonzero(rows)])
-    return _rest(raw, source, {**options, **changes}, seed), findings
+        raw.y = np.array([cells.rows[i][label].strip() for i in rows])
+    return _rest(raw, rows, source, {**options, **changes}, seed), findings
 
 
 def _offered(cells: _Cells, text: list[int]) -> int | None:
@@ -254,7 +251,7 @@ def _array(
     fine = np.isfinite(flat)
     if fine.all():
         raise error
-    whole = fine.all(axis=1)
+    whole = np.asarray(fine.all(axis=1))
     places = (~fine).sum(axis=0)
     worst = np.argsort(places, kind="stable")[::-1][:4]
     told = [f"element {k}: {places[k]:,}" for k in worst if places[k]]
@@ -267,7 +264,9 @@ def _array(
         kept = Raw(raw.name, raw.x[whole], columns=raw.columns, table=raw.table)
         kept.y = None if raw.y is None else raw.y[whole]
         kept.arrange(settings["size"], settings["channels"])
-        sample = _rest(kept, str(data) if isinstance(data, str | Path) else None, options, seed)
+        sample = _rest(
+            kept, np.flatnonzero(whole), str(data) if isinstance(data, str | Path) else None, options, seed
+        )
     expression = "x[np.isfinite(x.reshape(len(x), -1)).all(axis=1)]"
     finding = Finding(
         "not_finite",
@@ -288,8 +287,10 @@ def _settings(data: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(bound.arguments)
 
 
-def _rest(raw: Raw, source: str | None, options: Mapping[str, Any], seed: int) -> Sample:
-    """What is left of a refused set, as it would be loaded."""
+def _rest(
+    raw: Raw, rows: NDArray[np.int64], source: str | None, options: Mapping[str, Any], seed: int
+) -> Sample:
+    """What is left of a refused set, as it would be loaded: these of its rows."""
     settings = _settings(raw.x, options)
     if raw.y is not None:
         raw.y, raw.class_names = integer_labels(raw.y, len(raw.x), raw.name, raw.class_names)
@@ -300,4 +301,5 @@ def _rest(raw: Raw, source: str | None, options: Mapping[str, Any], seed: int) -
         limit=settings["limit"], labelled=settings["labelled"], labelled_seed=settings["labelled_seed"],
         kind=settings["kind"], standardise=settings["standardise"],
     )  # fmt: skip
-    return of_prepared(found, source, options, seed)
+    sample = of_prepared(found, source, options, seed)
+    return replace(sample, place=rows[sample.place])

@@ -112,7 +112,7 @@ class Sample:
     @property
     def width(self) -> int:
         """Number of values in a row as a network sees it."""
-        return self.x.shape[1] * (1 if self.spec.vocabulary is None else len(self.spec.vocabulary))
+        return int(self.x.shape[1]) * (1 if self.spec.vocabulary is None else len(self.spec.vocabulary))
 
     def some(self, rows: NDArray[np.int64], most: int, stream: int) -> NDArray[np.int64]:
         """At most so many of the rows, drawn by the seed, in their order."""
@@ -126,7 +126,8 @@ class Sample:
         one-hot (then D is length x levels)."""
         if self.spec.vocabulary is not None:
             names = np.arange(len(self.spec.vocabulary))
-            return (self.x[rows][..., None] == names).reshape(len(rows), -1).astype(np.float64)
+            one_hot = self.x[rows][..., None] == names
+            return np.asarray(one_hot.reshape(len(rows), -1), np.float64)
         x = self.x[rows].astype(np.float64)
         if self.spec.offset is not None and self.spec.scale is not None:
             each = x.shape[1] // len(self.spec.offset)  # one constant a column, or a channel
@@ -168,10 +169,11 @@ def take_sample(data: Any, options: Mapping[str, Any], seed: int) -> Sample:
     bound = inspect.signature(load).bind(data, **options)
     bound.apply_defaults()
     arguments = dict(bound.arguments)
-    source = str(data) if isinstance(data, str | Path) else None
+    named = isinstance(data, str | Path) and isinstance(arguments["labels"], str | None)
+    source = str(data) if named else None  # as it can be written on a command line
     asked = arguments["limit"]
-    if asked is None and source is not None:
-        arguments["limit"] = _few_points(source)
+    if asked is None and isinstance(data, str | Path):
+        arguments["limit"] = _few_points(str(data))
     found = prepared(arguments.pop("source"), **arguments)
     if isinstance(found, Prepared):
         return of_prepared(found, source, options, seed)
