@@ -9,7 +9,6 @@ from typing import Any
 
 from vaekit.doctor.sample import Sample
 
-
 _NOT_THERE = ("seed", "memory")
 """Data options that the command line has not: the split and its memory are always the usual ones there."""
 

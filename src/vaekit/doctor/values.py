@@ -14,11 +14,11 @@ from vaekit.doctor.words import listed, number, percent
 MOST_ROWS = 20_000
 FEW_VALUES = 20
 """A column of whole numbers with at most so many different ones is taken for classes or grades: a rule."""
-OUTLIER, TAIL, MANY = 10.0, 6.0, 0.005
+OUTLIER, TAIL, MANY, FEW = 10.0, 6.0, 0.005, 5
 """Distances from the median in robust deviations: the distance of the quantiles at 5 and 95 % over 3.29,
 which is the deviation of a Gaussian and covers several modes. A Gaussian column has a value beyond 10 with
-odds of 1.5e-23 a row, so that none is expected in 1e20; more than 0.5 % beyond 6 (a Gaussian has 2e-9) are
-tails and no outliers."""
+odds of 1.5e-23 a row, so that none is expected in 1e20; five values or more beyond 6, and more than 0.5 %, are
+tails and no outliers (a Gaussian has 2e-9)."""
 
 
 def discrete_columns(sample: Sample) -> list[Finding]:
@@ -70,7 +70,7 @@ def outliers(sample: Sample) -> list[Finding]:
         return []
     rows, distance = found
     far = distance > OUTLIER
-    far[:, (distance > TAIL).mean(axis=0) > MANY] = False
+    far[:, _tails(distance)] = False
     if not far.any():
         return []
     names, count = sample.names(), int(far.any(axis=1).sum())
@@ -96,14 +96,19 @@ def outliers(sample: Sample) -> list[Finding]:
     ]
 
 
+def _tails(distance: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Columns with many values far away."""
+    counts = (distance > TAIL).sum(axis=0)
+    return np.flatnonzero((counts >= FEW) & (counts > MANY * len(distance)))
+
+
 def heavy_tails(sample: Sample) -> list[Finding]:
     """Columns with many values far away from the others."""
     found = _distances(sample)
     if found is None:
         return []
     rows, distance = found
-    shares = (distance > TAIL).mean(axis=0)
-    tails = np.flatnonzero(shares > MANY)
+    shares, tails = (distance > TAIL).mean(axis=0), _tails(distance)
     if not len(tails):
         return []
     names = sample.names()
