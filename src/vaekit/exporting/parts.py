@@ -1,0 +1,179 @@
+"""The two halves of a model as functions of tensors: what is traced, and what a graph is compared with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit.data.spec import Spec
+from vaekit.distributions import Discrete, PointMass, SparsePrecisionNormal
+from vaekit.errors import UnsupportedError
+from vaekit.models import Model
+from vaekit.randomness import own_stream
+from vaekit.report.codes import apart
+from vaekit.trace import Batch
+
+ROWS = 5
+"""Rows of the example that is traced: no size that means something to a network."""
+
+
+def spread(distribution: Distribution) -> Tensor | None:
+    """The standard deviation of every element, or None where a distribution has none that is worth giving.
+
+    A point mass has none, nor has one over codes; that of a structured Gaussian costs a solve for each
+    element, which is no part of a picture that moves under the hand.
+    """
+    if isinstance(distribution, Discrete | PointMass | SparsePrecisionNormal):
+        return None
+    try:
+        return distribution.stddev
+    except (NotImplementedError, UnsupportedError):
+        return None
+
+
+class Decoder(nn.Module):
+    """Latents side by side (N, K) [, c (N, *context)] -> the mean of p(x|z) [, its standard deviation].
+
+    Args:
+        model: in eval mode.
+        shapes: latent name -> event shape, in the order of the columns; a latent that is left out stands at
+            the mean of its prior.
+        discrete: names of the latents that are codes.
+        spreads: whether the standard deviation is given too.
+    """
+
+    def __init__(
+        self, model: Model, shapes: Mapping[str, torch.Size], discrete: frozenset[str], spreads: bool
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.shapes, self.discrete, self.spreads = dict(shapes), discrete, spreads
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Codes, and the condition of a conditional model."""
+        p = self.model.decode(apart(z, self.shapes, self.discrete), c)
+        return (p.mean, p.stddev) if self.spreads else (p.mean,)
+
+
+class Encoder(nn.Module):
+    """Data (N, *event) [, c (N, *context)] -> posterior means side by side (N, K) [, standard deviations].
+
+    Args:
+        model: in eval mode.
+        names: of the latents, in the order of the columns.
+        spreads: whether standard deviations are given too.
+    """
+
+    def __init__(self, model: Model, names: Sequence[str], spreads: bool) -> None:
+        super().__init__()
+        self.model, self.names, self.spreads = model, tuple(names), spreads
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Data, and the condition of a conditional model."""
+        batch = {"x": x} if c is None else {"x": x, "c": c}
+        if not self.spreads:
+            found = self.model.encode(batch)
+            return (torch.cat([found[name].flatten(1) for name in self.names], 1),)
+        posteriors = self.model.posterior(batch)
+        means = [posteriors[name].mean.flatten(1) for name in self.names]
+        spreads = [posteriors[name].stddev.flatten(1) for name in self.names]
+        return torch.cat(means, 1), torch.cat(spreads, 1)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Decoder and encoder of a model, in float32 on the CPU, with data to try them on.
+
+    Args:
+        decoder, encoder: functions of tensors.
+        shapes: latent name -> event shape, in the order of the columns.
+        discrete: names of the latents that are codes.
+        spec: of the data.
+    """
+
+    decoder: Decoder
+    encoder: Encoder
+    shapes: dict[str, torch.Size]
+    discrete: frozenset[str]
+    spec: Spec
+
+    @property
+    def columns(self) -> list[str]:
+        """A name for every column: z 3, or z2 3 for the third of the second level; counted from 1."""
+        return [f"{name} {i + 1}" for name, shape in self.shapes.items() for i in range(shape.numel())]
+
+    def data(self, rows: int, seed: int = 0) -> tuple[Tensor, ...]:
+        """Made-up data of the right kind: (x,) or (x, c)."""
+        with own_stream("cpu", seed):
+            return _made_up(self.spec, rows)
+
+    @torch.no_grad()
+    def codes(self, rows: int, seed: int = 0) -> tuple[Tensor, ...]:
+        """Codes to decode: (z,) or (z, c); normal draws, or where they are discrete codes of made-up data."""
+        x, *c = self.data(rows, seed)
+        found = self.encoder(x, *c)[0]
+        if self.discrete:
+            return (found, *c)
+        with own_stream("cpu", seed):
+            return (torch.randn_like(found), *c)
+
+
+@torch.no_grad()
+def halve(model: Model, spec: Spec, names: Sequence[str] | None = None) -> Halves:
+    """Decoder and encoder of a model.
+
+    Args:
+        model: stays as it is.
+        spec: of the data.
+        names: latents that the codes hold, in this order; by default all, in the model's own order.
+
+    Raises:
+        UnsupportedError: if the model has no latents.
+        ValueError: for a name that is none of a latent.
+    """
+    if not model.names:
+        raise UnsupportedError(
+            "the model has no latents, so there is no decoder and no encoder to export: it is a density of "
+            "the data themselves, use `generate` in Python"
+        )
+    model = copy.deepcopy(model).to("cpu", torch.float32).eval()
+    with own_stream("cpu", 0):
+        x, *context = _made_up(spec, ROWS)
+    batch: Batch = {"x": x} | ({"c": context[0]} if context else {})
+    values = model.encode(batch)
+    if unknown := [name for name in names or () if name not in values]:
+        raise ValueError(f"`names` has {unknown[0]!r}; expected latents of the model, {', '.join(values)}")
+    order = list(values) if names is None else list(names)
+    values = {name: values[name] for name in order}
+    shapes = {name: value.shape[1:] for name, value in values.items()}
+    discrete = frozenset(name for name, value in values.items() if not value.is_floating_point())
+    likelihood = model.decode(values, *context)
+    try:
+        posteriors = model.posterior(batch)
+        spreads = all(spread(posteriors[name]) is not None for name in order)
+    except UnsupportedError:  # a model that does not say its posterior gives means alone
+        spreads = False
+    return Halves(
+        decoder=Decoder(model, shapes, discrete, spread(likelihood) is not None).eval(),
+        encoder=Encoder(model, order, spreads).eval(),
+        shapes=shapes,
+        discrete=discrete,
+        spec=spec,
+    )
+
+
+def _made_up(spec: Spec, rows: int) -> tuple[Tensor, ...]:
+    like, size = torch.empty((), dtype=torch.float32), (rows, *spec.shape)
+    if spec.kind in ("binary", "categorical"):
+        x = torch.randint(spec.levels or 2, size).to(like.dtype)
+    elif spec.kind == "count":
+        x = torch.poisson(like.new_full(size, 3.0))
+    else:
+        x = like.new_empty(size)
+        x = x.uniform_() if spec.kind == "unit" else x.normal_()
+    return (x,) if spec.context is None else (x, like.new_empty(rows, *spec.context).uniform_())
