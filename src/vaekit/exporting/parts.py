@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.data.spec import Spec
-from vaekit.distributions import Discrete, PointMass, SparsePrecisionNormal
+from vaekit.distributions import Discrete, PointMass, SparsePrecisionNormal, StandardNormal
 from vaekit.errors import UnsupportedError
 from vaekit.models import Model
 from vaekit.randomness import own_stream
@@ -47,12 +47,20 @@ class Decoder(nn.Module):
         spreads: whether the standard deviation is given too.
     """
 
+    role = "decoder"
+    inputs = ("z", "c")
+
     def __init__(
         self, model: Model, shapes: Mapping[str, torch.Size], discrete: frozenset[str], spreads: bool
     ) -> None:
         super().__init__()
         self.model = model
         self.shapes, self.discrete, self.spreads = dict(shapes), discrete, spreads
+        self.outputs = ("mean", "stddev") if spreads else ("mean",)
+
+    def example(self, halves: Halves, rows: int) -> tuple[Tensor, ...]:
+        """What it can be tried on."""
+        return halves.codes(rows, seed=rows)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
         """Codes, and the condition of a conditional model."""
@@ -69,9 +77,17 @@ class Encoder(nn.Module):
         spreads: whether standard deviations are given too.
     """
 
+    role = "encoder"
+    inputs = ("x", "c")
+
     def __init__(self, model: Model, names: Sequence[str], spreads: bool) -> None:
         super().__init__()
         self.model, self.names, self.spreads = model, tuple(names), spreads
+        self.outputs = ("mean", "stddev") if spreads else ("mean",)
+
+    def example(self, halves: Halves, rows: int) -> tuple[Tensor, ...]:
+        """What it can be tried on."""
+        return halves.data(rows, seed=rows)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
         """Data, and the condition of a conditional model."""
@@ -92,15 +108,22 @@ class Halves:
     Args:
         decoder, encoder: functions of tensors.
         shapes: latent name -> event shape, in the order of the columns.
-        discrete: names of the latents that are codes.
+        levels: latent name -> number of codes, for those that are codes.
         spec: of the data.
+        standard: whether the prior of all latents is N(0, I).
     """
 
     decoder: Decoder
     encoder: Encoder
     shapes: dict[str, torch.Size]
-    discrete: frozenset[str]
+    levels: dict[str, int]
     spec: Spec
+    standard: bool
+
+    @property
+    def discrete(self) -> frozenset[str]:
+        """Names of the latents that are codes."""
+        return frozenset(self.levels)
 
     @property
     def columns(self) -> list[str]:
@@ -141,29 +164,34 @@ def halve(model: Model, spec: Spec, names: Sequence[str] | None = None) -> Halve
             "the model has no latents, so there is no decoder and no encoder to export: it is a density of "
             "the data themselves, use `generate` in Python"
         )
-    model = copy.deepcopy(model).to("cpu", torch.float32).eval()
+    model = copy.deepcopy(model).to("cpu", torch.float32).eval().requires_grad_(False)
     with own_stream("cpu", 0):
         x, *context = _made_up(spec, ROWS)
-    batch: Batch = {"x": x} | ({"c": context[0]} if context else {})
-    values = model.encode(batch)
+        batch: Batch = {"x": x} | ({"c": context[0]} if context else {})
+        values = model.encode(batch)
+        traced = model.infer(batch).latents
     if unknown := [name for name in names or () if name not in values]:
         raise ValueError(f"`names` has {unknown[0]!r}; expected latents of the model, {', '.join(values)}")
     order = list(values) if names is None else list(names)
-    values = {name: values[name] for name in order}
-    shapes = {name: value.shape[1:] for name, value in values.items()}
-    discrete = frozenset(name for name, value in values.items() if not value.is_floating_point())
-    likelihood = model.decode(values, *context)
+    shapes = {name: values[name].shape[1:] for name in order}
+    levels = {}
+    for name in order:
+        q = traced[name].q
+        if not values[name].is_floating_point() and isinstance(q, Discrete):
+            levels[name] = q.levels
     try:
         posteriors = model.posterior(batch)
         spreads = all(spread(posteriors[name]) is not None for name in order)
     except UnsupportedError:  # a model that does not say its posterior gives means alone
         spreads = False
+    likelihood = model.decode({name: values[name] for name in order}, *context)
     return Halves(
-        decoder=Decoder(model, shapes, discrete, spread(likelihood) is not None).eval(),
+        decoder=Decoder(model, shapes, frozenset(levels), spread(likelihood) is not None).eval(),
         encoder=Encoder(model, order, spreads).eval(),
         shapes=shapes,
-        discrete=discrete,
+        levels=levels,
         spec=spec,
+        standard=all(isinstance(latent.p, StandardNormal) for latent in traced.values()),
     )
 
 
