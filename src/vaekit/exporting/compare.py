@@ -15,7 +15,7 @@ TOLERANCE = 1e-5
 """Largest deviation of float32 numbers from the model's, as a share of the largest number of that output."""
 
 FLIPPED = 0.01
-"""Largest share of codes that float32 numbers may choose differently, where two codes are equally near."""
+"""Largest share of codes or tokens that float32 numbers may choose differently, where two tie."""
 
 TRIED = (1, 3, 7)
 """Numbers of rows on which everything is compared."""
@@ -35,7 +35,7 @@ def deviations(run: Run, half: Decoder | Encoder, halves: Halves, exact: bool = 
 
     Returns:
         Such as "decoder mean" -> the largest deviation, as a share of the largest number of that output; of
-        codes the share that differs.
+        codes and tokens the share that differs.
 
     Raises:
         UnsupportedError: for outputs of another shape or type, and if they are to be equal and are not.
@@ -52,10 +52,12 @@ def deviations(run: Run, half: Decoder | Encoder, halves: Halves, exact: bool = 
                     f"the graph gives {name} as {found.dtype} {tuple(found.shape)}; expected {wanted.dtype} "
                     f"{tuple(wanted.shape)}"
                 )
-            worst[name] = max(worst[name], _deviation(found, wanted, name))
-    codes = bool(halves.discrete) and half.role == "encoder"
+            if half.chooses:
+                worst[name] = max(worst[name], float((found != wanted).float().mean()))
+            else:
+                worst[name] = max(worst[name], _deviation(found, wanted, name))
     for name, deviation in worst.items():
-        if exact and not deviation <= (FLIPPED if codes else TOLERANCE):
+        if exact and not deviation <= (FLIPPED if half.chooses else TOLERANCE):
             raise UnsupportedError(
                 f"the graph does not agree with the model: {name} deviates by {deviation:.1e} of its largest "
                 f"number; expected {TOLERANCE:.0e} at most"
@@ -64,8 +66,6 @@ def deviations(run: Run, half: Decoder | Encoder, halves: Halves, exact: bool = 
 
 
 def _deviation(found: Tensor, expected: Tensor, name: str) -> float:
-    if not expected.is_floating_point():
-        return float((found != expected).float().mean())
     if not bool(expected.isfinite().all()):
         raise UnsupportedError(
             f"the model gives numbers that are not finite ({name} of made-up data), so there is nothing to "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.data.restore import shown
 from vaekit.data.spec import Spec
 from vaekit.distributions import Discrete, PointMass, SparsePrecisionNormal, StandardNormal
 from vaekit.errors import UnsupportedError
@@ -41,6 +42,7 @@ class Decoder(nn.Module):
 
     Args:
         model: in eval mode.
+        spec: of the data; of tokens the most probable ones stand for the mean.
         shapes: latent name -> event shape, in the order of the columns; a latent that is left out stands at
             the mean of its prior.
         discrete: names of the latents that are codes.
@@ -51,10 +53,16 @@ class Decoder(nn.Module):
     inputs = ("z", "c")
 
     def __init__(
-        self, model: Model, shapes: Mapping[str, torch.Size], discrete: frozenset[str], spreads: bool
+        self,
+        model: Model,
+        spec: Spec,
+        shapes: Mapping[str, torch.Size],
+        discrete: frozenset[str],
+        spreads: bool,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.spec = model, spec
+        self.chooses = spec.vocabulary is not None
         self.shapes, self.discrete, self.spreads = dict(shapes), discrete, spreads
         self.outputs = ("mean", "stddev") if spreads else ("mean",)
 
@@ -65,7 +73,8 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
         """Codes, and the condition of a conditional model."""
         p = self.model.decode(apart(z, self.shapes, self.discrete), c)
-        return (p.mean, p.stddev) if self.spreads else (p.mean,)
+        mean = shown(self.spec, p)
+        return (mean, p.stddev) if self.spreads else (mean,)
 
 
 class Encoder(nn.Module):
@@ -74,15 +83,16 @@ class Encoder(nn.Module):
     Args:
         model: in eval mode.
         names: of the latents, in the order of the columns.
+        chooses: whether the numbers are names of codes, of which one is chosen, and not amounts.
         spreads: whether standard deviations are given too.
     """
 
     role = "encoder"
     inputs = ("x", "c")
 
-    def __init__(self, model: Model, names: Sequence[str], spreads: bool) -> None:
+    def __init__(self, model: Model, names: Sequence[str], chooses: bool, spreads: bool) -> None:
         super().__init__()
-        self.model, self.names, self.spreads = model, tuple(names), spreads
+        self.model, self.names, self.chooses, self.spreads = model, tuple(names), chooses, spreads
         self.outputs = ("mean", "stddev") if spreads else ("mean",)
 
     def example(self, halves: Halves, rows: int) -> tuple[Tensor, ...]:
@@ -124,6 +134,11 @@ class Halves:
     def discrete(self) -> frozenset[str]:
         """Names of the latents that are codes."""
         return frozenset(self.levels)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all latents are codes, so that they are whole numbers side by side."""
+        return len(self.levels) == len(self.shapes)
 
     @property
     def columns(self) -> list[str]:
@@ -186,8 +201,8 @@ def halve(model: Model, spec: Spec, names: Sequence[str] | None = None) -> Halve
         spreads = False
     likelihood = model.decode({name: values[name] for name in order}, *context)
     return Halves(
-        decoder=Decoder(model, shapes, frozenset(levels), spread(likelihood) is not None).eval(),
-        encoder=Encoder(model, order, spreads).eval(),
+        decoder=Decoder(model, spec, shapes, frozenset(levels), spread(likelihood) is not None).eval(),
+        encoder=Encoder(model, order, bool(levels), spreads).eval(),
         shapes=shapes,
         levels=levels,
         spec=spec,
@@ -198,7 +213,8 @@ def halve(model: Model, spec: Spec, names: Sequence[str] | None = None) -> Halve
 def _made_up(spec: Spec, rows: int) -> tuple[Tensor, ...]:
     like, size = torch.empty((), dtype=torch.float32), (rows, *spec.shape)
     if spec.kind in ("binary", "categorical"):
-        x = torch.randint(spec.levels or 2, size).to(like.dtype)
+        values = spec.levels if spec.kind == "categorical" and spec.levels else 2
+        x = torch.randint(values, size).to(like.dtype)
     elif spec.kind == "count":
         x = torch.poisson(like.new_full(size, 3.0))
     else:
