@@ -45,7 +45,7 @@ def store(proto: ModelProto, precision: str) -> ModelProto:
 
 
 def strip(proto: ModelProto) -> None:
-    """Remove notes: shapes in between, where in a program a node came from, names of files."""
+    """Remove notes: shapes in between, where in a program a node came from, names of files; rows are N."""
     proto.doc_string = ""
     del proto.metadata_props[:]
     graph = proto.graph
@@ -58,6 +58,8 @@ def strip(proto: ModelProto) -> None:
         del part.metadata_props[:]
     for node in graph.node:
         node.name = ""
+    for part in (*graph.input, *graph.output):
+        part.type.tensor_type.shape.dim[0].dim_param = "N"
 
 
 def _size(tensor: TensorProto) -> int:
