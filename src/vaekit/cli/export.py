@@ -7,10 +7,10 @@ from pathlib import Path
 from vaekit.cli.progress import say
 from vaekit.errors import UserError
 from vaekit.exporting import Precision
-from vaekit.exporting.folders import Part, free, write_onnx, write_torch
+from vaekit.exporting.folders import Part, free, refuse_other, write_onnx, write_torch
 from vaekit.exporting.hub import check_repository, ready_to_push, write_hub
 from vaekit.exporting.hub import push as push_folder
-from vaekit.runs import Run
+from vaekit.runs import PUBLISHED_RECORD, Run
 
 
 def export_command(
@@ -42,16 +42,21 @@ def export_command(
         part: which of the two, where the target is a file.
         overwrite: replace an export that stands there.
     """
-    if onnx is None and torch is None and hub is None:
-        raise UserError("say what to write: --onnx PATH, --torch PATH or --hub DIR")
     if hub is None and (push is not None or graphs):
         raise UserError(
             f"--{'push' if push is not None else 'graphs'} belongs to --hub DIR, which is not given"
         )
+    if onnx is None and torch is None and hub is None:
+        raise UserError("say what to write: --onnx PATH, --torch PATH or --hub DIR")
     if public and push is None:
         raise UserError("--public belongs to --push OWNER/NAME, which is not given")
     if precision != "float32" and onnx is None and not graphs:
         raise UserError(f"--precision {precision} is of ONNX graphs: add --onnx PATH")
+    targets = [path.resolve() for path in (onnx, torch, hub) if path is not None]
+    if len(set(targets)) < len(targets):
+        raise UserError("two exports have the same target: give each a place of its own")
+    if part != "decoder" and not any(path.suffix in (".onnx", ".pt2") for path in targets):
+        raise UserError(f"--part {part} is of a single file, .onnx or .pt2: a folder gets both")
     if push is not None:
         check_repository(push)
         ready_to_push()
@@ -59,6 +64,8 @@ def export_command(
         free(onnx, "onnx", overwrite)
     if torch is not None:
         free(torch, "torch", overwrite)
+    if hub is not None:
+        refuse_other(hub, overwrite, PUBLISHED_RECORD)
     opened = Run.open(run)
     opened.model()
     lines: list[str] = []

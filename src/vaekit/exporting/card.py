@@ -36,7 +36,7 @@ def card(run: Run, *, pictures: Mapping[str, str], graphs: bool, repository: str
     lines += ["## Data and licence", "", *_data(run)]
     lines += ["## Intended use and limits", "", *_limits(run), "## Record", "", *_record(run)]
     if reference:
-        lines += ["", "## Reference", "", text(reference)]
+        lines += ["", "## Reference", "", reference]
     return "\n".join(lines) + "\n"
 
 
@@ -45,8 +45,8 @@ def described(recipe: Recipe) -> tuple[str, list[str], str]:
     module = inspect.getmodule(inspect.unwrap(recipe))
     page = inspect.cleandoc(getattr(module, "__doc__", None) or "")
     parts = re.split(r"\n\s*\n", page)
-    equation = parts[1].splitlines() if len(parts) > 1 and "=" in parts[1] else []
-    reference = " ".join(parts[-1].split()) if len(parts) > 2 and "http" in parts[-1] else ""
+    equation = parts[1].splitlines() if len(parts) > 1 and re.search(r"[=|]", parts[1]) else []
+    reference = " ".join(parts[-1].split()) if len(parts) > 2 and re.search(r"\d{4}", parts[-1]) else ""
     return parts[0].strip().rstrip("."), equation, reference
 
 

@@ -8,17 +8,19 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.export import Dim, ExportedProgram
-from torch.export.graph_signature import InputKind
 
 from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError
 from vaekit.exporting.compare import deviations
 from vaekit.exporting.parts import ROWS, Decoder, Encoder, Halves, halve
 from vaekit.models import Model
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 _LEFTOVERS = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "torch_fn", "original_aten")
 
@@ -82,7 +84,7 @@ def program_of(half: Decoder | Encoder, example: tuple[Tensor, ...]) -> Exported
     Raises:
         UnsupportedError: if it cannot be traced, or only for one number of rows.
     """
-    rows = Dim("rows", min=1, max=1 << 20)
+    rows = torch.export.Dim("rows", min=1, max=1 << 20)
     open_axes = {name: {0: rows} for name in half.inputs[: len(example)]}
     try:
         with silently(), torch.no_grad():
@@ -102,6 +104,8 @@ def first_line(error: BaseException) -> str:
 
 def _tidied(program: ExportedProgram) -> ExportedProgram:
     """The same program without weights that nothing uses, and without names of files of this machine."""
+    from torch.export.graph_signature import InputKind
+
     graph, signature = program.graph_module.graph, program.graph_signature
     kept = []
     nodes = {node.name: node for node in graph.nodes if node.op == "placeholder"}
