@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from vaekit.explorer.scripts import checked, joined, runtime
 from vaekit.report.render import render
 
+_FACTS = 5  # of a run that are seen at once
+_LONG = 72  # letters of a fact that is not seen at once
 _VIEWS = {
     "image": "picture",
     "values": "row",
@@ -74,13 +76,16 @@ def assemble(payload: Mapping[str, Any], *, graphs: Graphs | None = None) -> str
         held.append(("decoder", _text(gzip.compress(graphs.decoder, 6, mtime=0))))
         if graphs.encoder is not None and payload.get("encoder"):
             held.append(("encoder", _text(gzip.compress(graphs.encoder, 6, mtime=0))))
+    facts = [(str(name), str(value)) for name, value in payload["facts"]]
+    facts.sort(key=lambda fact: len(fact[1]) > _LONG or fact[0].endswith(" version"))  # short ones first
     return render(
         "page/page.html",
         package="vaekit.explorer",
         policy=_policy(scripts, style, served=graphs is None),
         title=str(payload["title"]),
         lead=_lead(payload),
-        facts=[(str(name), str(value)) for name, value in payload["facts"]],
+        facts=facts[:_FACTS],
+        more=facts[_FACTS:],
         notes=[*payload["notes"], *(() if graphs is None else graphs.notes)],
         closing="It asks the server that it came from, and nobody else."
         if graphs is None

@@ -1,12 +1,12 @@
 // A slider for every attribute: it moves all numbers of the code at once, along the way that the attribute grows.
 
 import { dot, row, unpack } from "./arrays.js";
-import { make, section } from "./dom.js";
-import { knob } from "./knob.js";
+import { section } from "./dom.js";
+import { knob, shelf } from "./knob.js";
 
 export function directions(studio, view) {
   const found = studio.payload.directions.map((given) => ({ ...given, along: unpack(given.vector).data, amount: 0 }));
-  const names = new Set(found.map(({ name }) => key(name)));
+  const mine = new Set(found.map((_, i) => `direction-${i}`));
   const codes = unpack(studio.payload.points?.codes);
   let anchor = studio.code.slice(); // where the present point stands without any push
 
@@ -21,7 +21,7 @@ export function directions(studio, view) {
 
   // before the sliders hear of it: they read the amounts
   studio.on("code", (by) => {
-    if (names.has(by)) return;
+    if (mine.has(by)) return;
     anchor = studio.code.slice();
     for (const direction of found) direction.amount = 0;
   });
@@ -30,11 +30,11 @@ export function directions(studio, view) {
     const reach = 3 * spread(codes, direction.along);
     const go = (amount) => {
       direction.amount = amount;
-      studio.go(pushed(direction, amount), key(direction.name));
+      studio.go(pushed(direction, amount), `direction-${i}`);
     };
     return knob(studio, view, {
       key: `direction-${i}`,
-      name: key(direction.name),
+      name: direction.name,
       note: direction.how,
       share: null,
       low: -reach,
@@ -49,11 +49,9 @@ export function directions(studio, view) {
     "attributes",
     "Attributes",
     `Each slider pushes the present ${view.noun} towards more or less of one attribute, by moving all numbers of its code together.`,
-    make("div", { class: "knobs" }, ...knobs),
+    ...shelf(knobs, ["further attribute", "further attributes"]),
   );
 }
-
-const key = (name) => `more ${name}`;
 
 /** Standard deviation of the data along a vector, in multiples of it. */
 function spread(codes, along) {

@@ -70,5 +70,5 @@ export function short(value, digits = 3) {
 
 /** One of two words. */
 export function plural(count, one, many) {
-  return `${count} ${count === 1 ? one : many}`;
+  return count === 1 ? one : many;
 }

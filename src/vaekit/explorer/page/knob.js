@@ -1,6 +1,6 @@
 // A slider, with pictures above it of what its two ends and the way between them look like.
 
-import { button, icon, ICONS, make, short } from "./dom.js";
+import { button, icon, ICONS, make, plural, short } from "./dom.js";
 
 const STOPS = 5;
 const ROUND = 4000; // milliseconds from one end to the other and back
@@ -16,7 +16,7 @@ const seen = new IntersectionObserver((entries) => {
  * One way to move the present point.
  *
  * `value()` reads it, `go(value)` moves along it, `reset()` takes it back, and `codeAt(value)` is the code
- * that it would lead to; `key` names it among the page's computations, `name` is what people see.
+ * that it would lead to; `key` names it on the page and as a mover of the point, `name` is what people see.
  */
 export function knob(studio, view, { key, name, note, share, low, high, value, go, reset, codeAt }) {
   const stops = Array.from({ length: STOPS }, (_, i) => low + ((high - low) * i) / (STOPS - 1));
@@ -127,13 +127,22 @@ export function knob(studio, view, { key, name, note, share, low, high, value, g
     if (event.key === "p") play.click();
     if (event.key === "Escape") halt(true);
   });
-  studio.on("code", (by) => {
-    if (by !== name) halt(false);
+  studio.on("code", (mover) => {
+    if (mover !== key) halt(false);
     update();
   });
-  studio.on("still", (by) => refresh(by === "condition"));
+  studio.on("still", (mover) => refresh(mover === "condition"));
   studio.on("look", () => refresh(true));
   face();
   update();
   return element;
+}
+
+/** The first of many sliders, and the others folded away. */
+export function shelf(knobs, others, first = 12) {
+  const rest = knobs.length - first;
+  const list = (some) => make("div", { class: "knobs" }, ...some);
+  const text = `${rest} ${plural(rest, ...others)}`;
+  const fold = rest > 0 && make("details", { class: "fold" }, make("summary", {}, text), list(knobs.slice(first)));
+  return [list(knobs.slice(0, first)), fold];
 }

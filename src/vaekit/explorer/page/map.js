@@ -190,9 +190,9 @@ export function map(studio, view, points) {
   }).observe(box);
   studio.on("code", redraw);
   studio.on("marks", redraw);
-  studio.on("still", () => {
+  studio.on("still", (by) => {
     say();
-    if (pictures && studio.size > 2) tiles();
+    if (pictures && (studio.size > 2 || by === "condition")) tiles();
   });
   studio.on("look", recolour);
   locate();

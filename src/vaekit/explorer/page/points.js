@@ -51,7 +51,10 @@ export class Points {
       const { width, height, across } = this.pictures;
       const element = make("canvas", { width, height, class: "pixels", "aria-hidden": "true" });
       const from = [(i % across) * width, Math.floor(i / across) * height];
-      this.ready.then(() => element.getContext("2d").drawImage(this.sheet, ...from, width, height, 0, 0, width, height));
+      this.ready.then(() => {
+        element.getContext("2d").drawImage(this.sheet, ...from, width, height, 0, 0, width, height);
+        this.view.tint?.(element);
+      });
       return element;
     }
     if (this.values && i < this.values.shape[0]) {

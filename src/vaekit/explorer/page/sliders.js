@@ -1,16 +1,16 @@
 // A slider for every number of the code, the most used first.
 
 import { make, plural, section, short } from "./dom.js";
-import { knob } from "./knob.js";
-
-const FIRST = 12; // sliders that stand there at once
+import { knob, shelf } from "./knob.js";
 
 export function sliders(studio, view) {
   const { latents, order } = studio.payload;
   const most = Math.max(...latents.map((latent) => latent.rate ?? latent.std), 1e-9);
 
   function slider(k) {
-    const { name, rate, std, low, high } = latents[k];
+    const { name, rate, std } = latents[k];
+    let { low, high } = latents[k];
+    if (!(high > low)) [low, high] = [low - 1, low + 1]; // a latent that never moved
     return knob(studio, view, {
       key: `latent-${k}`,
       name,
@@ -19,8 +19,8 @@ export function sliders(studio, view) {
       low,
       high,
       value: () => studio.code[k],
-      go: (value) => studio.turn(k, value, name),
-      reset: () => studio.turn(k, studio.start[k], name),
+      go: (value) => studio.turn(k, value, `latent-${k}`),
+      reset: () => studio.turn(k, studio.start[k], `latent-${k}`),
       codeAt(value) {
         const code = studio.code.slice();
         code[k] = value;
@@ -31,10 +31,8 @@ export function sliders(studio, view) {
 
   const used = order.filter((k) => latents[k].used);
   const unused = order.filter((k) => !latents[k].used);
-  const folded = (text, columns) =>
-    columns.length > 0 &&
-    make("details", { class: "fold" }, make("summary", {}, text), make("div", { class: "knobs" }, ...columns.map(slider)));
-  const idle = `${plural(unused.length, "number", "numbers")} that this model does not use: moving ${unused.length === 1 ? "it" : "them"} changes nothing, or next to nothing`;
+  const them = plural(unused.length, "it", "them");
+  const idle = `${unused.length} ${plural(unused.length, "number", "numbers")} that this model does not use: moving ${them} changes nothing, or next to nothing`;
   return section(
     "sliders",
     "The numbers of the code",
@@ -42,8 +40,8 @@ export function sliders(studio, view) {
       ? `Each slider is one number of the code that the model keeps of a ${view.noun}; those that carry most come first. ` +
           `Drag one and watch what changes, or press the triangle; the small ${view.nouns} show where it leads.`
       : `This model uses none of its numbers: whatever they are, much the same comes out.`,
-    make("div", { class: "knobs" }, ...used.slice(0, FIRST).map(slider)),
-    folded(`${plural(used.length - FIRST, "further number", "further numbers")} in use`, used.slice(FIRST)),
-    folded(idle, unused),
+    ...shelf(used.map(slider), ["further number in use", "further numbers in use"]),
+    unused.length > 0 &&
+      make("details", { class: "fold" }, make("summary", {}, idle), make("div", { class: "knobs" }, ...unused.map(slider))),
   );
 }

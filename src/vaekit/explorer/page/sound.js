@@ -23,6 +23,23 @@ export function soundView({ shape, sound, display }) {
     pen.putImageData(image, 0, 0);
   }
 
+  /** A grey picture with low tones above, as the sheet of the data has it, made like the others. */
+  function tint(canvas) {
+    const pen = canvas.getContext("2d");
+    const { width, height } = canvas;
+    const grey = pen.getImageData(0, 0, width, height);
+    const image = pen.createImageData(width, height);
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const level = grey.data[4 * (y * width + x)];
+        const at = 4 * ((height - 1 - y) * width + x);
+        image.data.set(HEAT.subarray(3 * level, 3 * level + 3), at);
+        image.data[at + 3] = 255;
+      }
+    }
+    pen.putImageData(image, 0, 0);
+  }
+
   /** The waveform whose spectrogram is nearest to the values. */
   function waveform(values) {
     const magnitude = Float32Array.from(values, (v) => 10 ** (sound.low + v * (sound.high - sound.low)));
@@ -46,6 +63,7 @@ export function soundView({ shape, sound, display }) {
 
   return {
     noun: "sound",
+    tint,
     nouns: "sounds",
     waveform,
     big() {

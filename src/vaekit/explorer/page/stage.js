@@ -29,9 +29,9 @@ export function stage(studio, view, points) {
     fault.hidden = false;
     fault.textContent = `The model could not be asked. ${error.message}`;
   });
-  const column = new Map(payload.latents.map(({ name }, k) => [name, k]));
+  const column = new Map(payload.latents.map((_, k) => [`latent-${k}`, k]));
   studio.on("still", (by) => {
-    const said = column.has(by) ? [`${by} is ${studio.code[column.get(by)].toFixed(2)}.`] : [];
+    const said = column.has(by) ? [`${payload.latents[column.get(by)].name} is ${studio.code[column.get(by)].toFixed(2)}.`] : [];
     if (points) {
       const i = points.nearest(studio.code);
       const text = points.describe(i) || `number ${i + 1}`;
@@ -46,7 +46,7 @@ export function stage(studio, view, points) {
     }
   });
 
-  const doubt = button(view.words === undefined ? "How unsure?" : "How sure?", () => {
+  const doubt = button("How unsure?", () => {
     unsure = !unsure;
     doubt.setAttribute("aria-pressed", unsure);
     show();
@@ -56,7 +56,7 @@ export function stage(studio, view, points) {
     n: payload.samplers.length > 0 && button("Any other", () => any(studio), { title: `A random new ${view.noun} (n)`, id: "random" }),
     a: !payload.discrete && button("Set A", () => studio.mark("A"), { title: "Remember this point as A (a)", id: "set-a" }),
     b: !payload.discrete && button("Set B", () => studio.mark("B"), { title: "Remember this point as B (b)", id: "set-b" }),
-    u: (payload.uncertainty || view.words !== undefined) && doubt,
+    u: payload.uncertainty && doubt,
   };
   const conditions = payload.context;
   const condition =
