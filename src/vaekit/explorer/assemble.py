@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from vaekit.explorer.scripts import checked, joined, runtime
 from vaekit.report.render import render
 
-_FACTS = 5  # of a run that are seen at once
+_FACTS = 4  # of a run that are seen at once
 _LONG = 72  # letters of a fact that is not seen at once
 _VIEWS = {
     "image": "picture",

@@ -27,9 +27,9 @@ export function between(studio, view, points) {
     return { ...thumb, press };
   });
 
-  // two of the data to begin with, as far apart as few tries find
+  // something that is well away to begin with, but no outlier
   studio.mark("A", studio.start);
-  studio.mark("B", points ? farthest(points, studio.start) : studio.start.map((v) => -v));
+  studio.mark("B", points ? away(points, studio.start) : studio.start.map((v) => -v));
 
   function go(t) {
     input.value = t;
@@ -72,13 +72,11 @@ export function between(studio, view, points) {
   );
 }
 
-function farthest(points, from) {
-  let best = points.code(0);
-  let most = -1;
-  for (let i = 0; i < Math.min(points.count, 200); i++) {
+function away(points, from) {
+  const some = Array.from({ length: Math.min(points.count, 200) }, (_, i) => {
     const code = points.code(i);
-    const apart = code.reduce((sum, v, k) => sum + ((v - from[k]) * (points.scale[k] ?? 1)) ** 2, 0);
-    if (apart > most) [best, most] = [code, apart];
-  }
-  return best;
+    return { code, apart: code.reduce((sum, v, k) => sum + ((v - from[k]) * (points.scale[k] ?? 1)) ** 2, 0) };
+  });
+  some.sort((a, b) => a.apart - b.apart);
+  return some[Math.floor(0.8 * some.length)].code;
 }

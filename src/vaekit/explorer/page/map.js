@@ -7,6 +7,7 @@ import { draw } from "./mapdraw.js";
 import { Plane } from "./plane.js";
 
 const NEAR = 10; // pixels from a datum that still mean this datum
+const THIN = 3; // how much longer than wide the data may be under one scale
 const TILE = 46; // pixels of a picture behind the map
 
 export function map(studio, view, points) {
@@ -17,12 +18,12 @@ export function map(studio, view, points) {
   const hint = make("div", { class: "hint", hidden: true }, "Click the map first, or hold Ctrl, to zoom with the wheel");
   const legend = make("div");
   const box = make("div", { class: "mapbox" }, canvas, tip, hint);
-  const scene = { plane, points, studio, canvas, places: [], paints: [], tiles: null, x: 0, y: 0, zoom: 1, width: 0, height: 0, hover: -1 };
+  const scene = { plane, points, studio, canvas, places: [], paints: [], tiles: null, x: 0, y: 0, zoom: [1, 1], width: 0, height: 0, hover: -1 };
   let pictures = !discrete && studio.size === 2;
   let asked = false;
 
-  const at = (px, py) => [scene.x + (px - scene.width / 2) / scene.zoom, scene.y - (py - scene.height / 2) / scene.zoom];
-  const to = (u, v) => [scene.width / 2 + (u - scene.x) * scene.zoom, scene.height / 2 - (v - scene.y) * scene.zoom];
+  const at = (px, py) => [scene.x + (px - scene.width / 2) / scene.zoom[0], scene.y - (py - scene.height / 2) / scene.zoom[1]];
+  const to = (u, v) => [scene.width / 2 + (u - scene.x) * scene.zoom[0], scene.height / 2 - (v - scene.y) * scene.zoom[1]];
   Object.assign(scene, { at, to });
 
   function redraw() {
@@ -47,7 +48,9 @@ export function map(studio, view, points) {
     });
     [scene.x, scene.y] = ends.map(([a, b]) => (a + b) / 2);
     const room = [scene.width, scene.height].map((pixels, k) => pixels / Math.max(ends[k][1] - ends[k][0], 1e-6));
-    scene.zoom = 0.88 * Math.min(...room);
+    // one scale for both axes, but where the data would be a thin line
+    const alike = Math.max(...room) < THIN * Math.min(...room);
+    scene.zoom = room.map((own) => 0.88 * (alike ? Math.min(...room) : own));
     moved();
   }
 
@@ -122,7 +125,7 @@ export function map(studio, view, points) {
 
   function zoom(factor, px = scene.width / 2, py = scene.height / 2) {
     const [u, v] = at(px, py);
-    scene.zoom *= factor;
+    scene.zoom = scene.zoom.map((own) => own * factor);
     const [nu, nv] = at(px, py);
     scene.x += u - nu;
     scene.y += v - nv;
@@ -131,8 +134,8 @@ export function map(studio, view, points) {
   }
 
   function pan(dx, dy) {
-    scene.x -= dx / scene.zoom;
-    scene.y += dy / scene.zoom;
+    scene.x -= dx / scene.zoom[0];
+    scene.y += dy / scene.zoom[1];
     hover(null);
     moved();
   }

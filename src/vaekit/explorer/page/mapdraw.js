@@ -28,14 +28,16 @@ export function draw(scene) {
 }
 
 function grid({ at, to, width, height, zoom, plane }, pen) {
-  const rough = 90 / zoom;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((m) => m * power >= rough);
+  const steps = zoom.map((pixels) => {
+    const rough = 90 / pixels;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    return power * [1, 2, 5, 10].find((m) => m * power >= rough * 0.999);
+  });
   const [left, top] = at(0, 0);
   const [right, bottom] = at(width, height);
   pen.font = "11px system-ui, sans-serif";
   pen.lineWidth = 1;
-  const lines = (from, until, mark, write) => {
+  const lines = (step, from, until, mark, write) => {
     for (let i = Math.ceil(from / step); i * step <= until; i++) {
       pen.strokeStyle = colour("line");
       pen.fillStyle = colour("soft");
@@ -47,7 +49,7 @@ function grid({ at, to, width, height, zoom, plane }, pen) {
       write(i * step);
     }
   };
-  lines(left, right, (u) => {
+  lines(steps[0], left, right, (u) => {
     const x = Math.round(to(u, 0)[0]) + 0.5;
     pen.moveTo(x, 0);
     pen.lineTo(x, height);
@@ -56,7 +58,7 @@ function grid({ at, to, width, height, zoom, plane }, pen) {
     pen.textAlign = "center";
     if (x > 70 && x < width - 16) label(pen, short(u, 2), x, height - 8);
   });
-  lines(bottom, top, (v) => {
+  lines(steps[1], bottom, top, (v) => {
     const y = Math.round(to(0, v)[1]) + 0.5;
     pen.moveTo(0, y);
     pen.lineTo(width, y);

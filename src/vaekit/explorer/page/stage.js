@@ -35,7 +35,7 @@ export function stage(studio, view, points) {
     if (points) {
       const i = points.nearest(studio.code);
       const text = points.describe(i) || `number ${i + 1}`;
-      near.replaceChildren(...[points.thumb(i), make("span", {}, make("span", { class: "soft" }, "closest in the data"), text)].filter(Boolean));
+      near.replaceChildren(...[points.thumb(i), make("span", {}, make("span", { class: "soft" }, "closest in the data"), make("span", { class: "known" }, text))].filter(Boolean));
       said.push(`Closest in the data: ${text}.`);
     }
     if (studio.pace !== null) meter.textContent = `${short(studio.pace, 2)} ms a step`;
@@ -46,13 +46,13 @@ export function stage(studio, view, points) {
     }
   });
 
-  const doubt = button("How unsure?", () => {
+  const doubt = button("How sure?", () => {
     unsure = !unsure;
     doubt.setAttribute("aria-pressed", unsure);
     show();
   }, { "aria-pressed": "false", id: "unsure", title: "Show where the model is unsure (u)" });
   const actions = {
-    r: button("Back to the start", () => studio.go(studio.start, "start"), { title: "All sliders back (r)", id: "reset" }),
+    r: button("Reset", () => studio.go(studio.start, "start"), { title: "All sliders back (r)", id: "reset" }),
     n: payload.samplers.length > 0 && button("Any other", () => any(studio), { title: `A random new ${view.noun} (n)`, id: "random" }),
     a: !payload.discrete && button("Set A", () => studio.mark("A"), { title: "Remember this point as A (a)", id: "set-a" }),
     b: !payload.discrete && button("Set B", () => studio.mark("B"), { title: "Remember this point as B (b)", id: "set-b" }),

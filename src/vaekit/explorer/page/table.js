@@ -71,23 +71,22 @@ export function tableView({ shape, columns, offset, scale, points }) {
     const moves = names.map((name, i) => ({ name, by: (last[i] - first[i]) / (highs[i] - lows[i]) }));
     const largest = moves.filter((m) => Math.abs(m.by) > 0.04).sort((a, b) => Math.abs(b.by) - Math.abs(a.by));
     if (!largest.length) return "changes hardly anything";
-    return largest.slice(0, MOST).map((m) => `${m.by > 0 ? "\u2191" : "\u2193"} ${m.name}`).join("   ");
+    return largest.slice(0, MOST).map((m) => `${m.by > 0 ? "\u2191" : "\u2193"}\u00a0${m.name.replaceAll(" ", "\u00a0")}`).join("   ");
   }
 
   return { noun: "row", nouns: "rows", names, original, scaleOf, offset, effect, big, thumb };
 }
 
 function ranges(rows, count) {
-  const lows = new Array(count).fill(rows ? Infinity : -3);
-  const highs = new Array(count).fill(rows ? -Infinity : 3);
-  if (rows) {
-    rows.data.forEach((value, j) => {
-      if (!Number.isFinite(value)) return;
-      lows[j % count] = Math.min(lows[j % count], value);
-      highs[j % count] = Math.max(highs[j % count], value);
-    });
-  }
+  const lows = new Array(count).fill(-3);
+  const highs = new Array(count).fill(3);
   for (let i = 0; i < count; i++) {
+    if (rows) {
+      // but for the one in a hundred that lies far out
+      const column = rows.data.filter((value, j) => j % count === i && Number.isFinite(value)).sort();
+      lows[i] = column[Math.floor(0.005 * column.length)];
+      highs[i] = column[Math.ceil(0.995 * column.length) - 1];
+    }
     if (!(highs[i] > lows[i])) {
       const middle = Number.isFinite(lows[i]) ? lows[i] : 0;
       [lows[i], highs[i]] = [middle - 1, middle + 1];

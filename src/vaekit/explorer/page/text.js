@@ -2,6 +2,8 @@
 
 import { make } from "./dom.js";
 
+const BLANK = { " ": "\u00b7", "\n": "\u21b5\n", "\t": "\u2192\t" };
+
 /** Views of sequences of `shape[0]` tokens; values are tokens, (T,), or probabilities, (T, vocabulary). */
 export function textView({ shape, vocabulary }) {
   const length = shape[0];
@@ -35,7 +37,8 @@ export function textView({ shape, vocabulary }) {
         draw(mean, spread, unsure) {
           element.replaceChildren(
             ...read(mean).map(({ token, sure }) => {
-              const span = make("span", { title: `${Math.round(100 * sure)} %` }, word(token) + (letters ? "" : " "));
+              const blank = letters && BLANK[word(token)]; // made visible: a model may write nothing but these
+              const span = make("span", { title: `${Math.round(100 * sure)} %`, class: blank && "blank" }, blank || word(token) + (letters ? "" : " "));
               if (unsure) span.style.opacity = `${0.25 + 0.75 * sure}`;
               return span;
             }),
