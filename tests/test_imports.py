@@ -37,6 +37,7 @@ LAYERS = [
     ["stacked"],
     ["pictures", "analogies", "disruption"],
     ["report", "estimator"],
+    ["explorer"],
     ["studies"],
     ["reproductions"],
     ["cli", "__main__"],
