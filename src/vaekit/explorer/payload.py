@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vaekit.data.spec import Spec
-from vaekit.explorer.arrays import Packed, pack
+from vaekit.explorer.arrays import pack
 from vaekit.explorer.directions import directions
 from vaekit.explorer.points import colours, plane, sheet, values
 from vaekit.explorer.subject import SEED, Subject, subject_of
@@ -72,7 +72,7 @@ def payload_of(subject: Subject) -> dict[str, Any]:
         "plane": None,
         "directions": [],
         "samplers": _samplers(subject),
-        "start": _codes(subject, subject.middle),
+        "start": pack(subject.coded(subject.middle)),
         "encoder": subject.encodes,
         "uncertainty": subject.spreads,
         "context": None,
@@ -163,7 +163,7 @@ def _latents(subject: Subject) -> list[dict[str, Any]]:
 def _points(subject: Subject, codes: Codes, pixels: Pixels | None) -> dict[str, Any]:
     x = codes.batch["x"]
     return {
-        "codes": _codes(subject, codes.means),
+        "codes": pack(subject.coded(codes.means)),
         "pictures": None if pixels is None else sheet(pixels, x, codes.context(slice(None))),
         "values": values(subject.spec, x) if pixels is None else None,
         "colours": colours(subject.spec, codes.batch),
@@ -176,13 +176,9 @@ def _samplers(subject: Subject) -> list[dict[str, Any]]:
         how = _HOW.get(
             name, f"Codes from the sampler {name}, which was fitted to the codes of the training data."
         )
-        drawn = _codes(subject, subject.draw(name, DRAWN, SEED))
-        found.append({"name": name, "codes": drawn, "how": how})
+        drawn = subject.coded(subject.draw(name, DRAWN, SEED))
+        found.append({"name": name, "codes": pack(drawn), "how": how})
     return found
-
-
-def _codes(subject: Subject, codes: Tensor) -> Packed:
-    return pack(codes.round().int() if subject.discrete else codes.float())
 
 
 def _listed(values: Sequence[Any] | None) -> list[Any] | None:

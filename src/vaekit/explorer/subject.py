@@ -86,6 +86,15 @@ class Subject:
         return []
 
     @property
+    def whole(self) -> bool:
+        """Whether a code is whole numbers and nothing else."""
+        return self.discrete == set(self.shapes)
+
+    def coded(self, codes: Tensor) -> Tensor:
+        """Codes in the type in which the page has them: int32 where they are whole numbers."""
+        return codes.round().int() if self.whole else codes.float()
+
+    @property
     def encodes(self) -> bool:
         """Whether a datum by itself can be encoded: not where a part of it is the condition."""
         return self.spec.quadrants is None
