@@ -54,6 +54,6 @@ def export_page(run: Run, path: Path, *, precision: Precision | None = None) -> 
     write_text(path, text)
     size = path.stat().st_size / 1e6
     return (
-        f"{path}: {size:.1f} MB, weights in {chosen}, at most {graphs.worst:.0e} from the model (of the largest "
-        "number); it opens in any browser and asks no network"
+        f"{path}: {size:.1f} MB, weights in {chosen}; the page computes what the model does to "
+        f"{graphs.worst:.0e} of the largest number, and asks no network"
     )

@@ -80,11 +80,11 @@ class Door:
             return name in names or _is_figures(name)
         return name in names
 
-    def refusal(self, method: str, path: str, headers: Mapping[str, list[str]], token: str) -> str | None:
+    def refusal(self, path: str, headers: Mapping[str, list[str]], token: str) -> str | None:
         """Why a request is refused, in one sentence; None if it may pass.
 
         Args:
-            method, path: of the request.
+            path: of the request.
             headers: by their names in small letters; a header may come several times.
             token: what the request carries, in its address or its header.
         """

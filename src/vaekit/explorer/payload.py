@@ -7,6 +7,7 @@ page escapes them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -62,8 +63,8 @@ def payload_of(subject: Subject) -> dict[str, Any]:
         "columns": _listed(spec.columns),
         "offset": _listed(spec.offset),
         "scale": _listed(spec.scale),
-        "vocabulary": _listed(getattr(spec, "vocabulary", None)),
-        "sound": getattr(spec, "sound", None),
+        "vocabulary": _listed(spec.vocabulary),
+        "sound": None if spec.sound is None else asdict(spec.sound),
         "classes": _listed(spec.class_names) or _numbers(spec.classes),
         "latents": _latents(subject),
         "order": list(range(subject.size)) if codes is None else codes.order,
@@ -90,9 +91,9 @@ def payload_of(subject: Subject) -> dict[str, Any]:
 
 def view_of(spec: Spec) -> str:
     """How a datum is shown: "image", "values", "sequence" or "sound"."""
-    if getattr(spec, "sound", None) is not None:
+    if spec.sound is not None:
         return "sound"
-    if getattr(spec, "vocabulary", None) is not None:
+    if spec.vocabulary is not None:
         return "sequence"
     return "image" if spec.is_image else "values"
 

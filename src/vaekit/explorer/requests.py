@@ -185,7 +185,7 @@ def _context(body: dict[str, Any], rows: int, spec: Spec) -> Tensor | None:
 
 
 def _fits(values: Tensor, shape: tuple[int, ...], dtype: torch.dtype, name: str, spec: Spec) -> None:
-    most = max(1, min(ROWS, NUMBERS // spec.dimensions))
+    most = max(1, min(ROWS, NUMBERS // (spec.dimensions * len(spec.vocabulary or (1,)))))
     if tuple(values.shape[1:]) != tuple(shape):
         raise ValueError(f"`{name}` has shape {list(values.shape)}; expected [rows, {str(list(shape))[1:]}")
     if len(values) > most:

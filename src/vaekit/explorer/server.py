@@ -74,7 +74,12 @@ def app(subject: Subject, page: str, door: Door, *, patience: float = PATIENCE) 
     answers = _answers(subject)
     inner = Starlette(
         routes=[Route("/", show), *(route(path, answer) for path, answer in answers.items())],
-        exception_handlers={HTTPException: _refuse, ValueError: _refuse, TimeoutError: _late},
+        exception_handlers={
+            HTTPException: _refuse,
+            ValueError: _refuse,
+            TimeoutError: _late,
+            Exception: _fail,
+        },
         lifespan=lifespan,
     )
     inner.router.redirect_slashes = False
@@ -150,6 +155,12 @@ async def _late(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": "the answer took too long: ask for less at once"}, 503)
 
 
+async def _fail(request: Request, error: Exception) -> Response:
+    """What went wrong is for the terminal; the page hears that something did."""
+    said = "something went wrong: the terminal of `vaekit explore` says what"
+    return JSONResponse({"error": said}, 500)
+
+
 class Guarded:
     """What stands before the application: it refuses whom the door does not know, and sets the headers.
 
@@ -171,12 +182,8 @@ class Guarded:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
         async def sealed(message: Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 known = {name.lower() for name, _ in message["headers"]}
                 extra = {"Content-Security-Policy": NOTHING, **HEADERS}
                 added = [
@@ -196,13 +203,9 @@ class Guarded:
             if scope["path"] == "/"
             else request.headers.get("x-vaekit-token", "")
         )
-        reason = self.door.refusal(scope["method"], scope["path"], headers, token)
+        reason = self.door.refusal(scope["path"], headers, token)
         respond: ASGIApp = self.inner if reason is None else JSONResponse({"error": reason}, 403)
         try:
             await respond(scope, receive, sealed)
-        except Exception:
-            # what went wrong is for the terminal; the page hears that something did
+        except Exception:  # it has been answered already
             _log.exception("the explorer failed to answer %s %s", scope["method"], scope["path"])
-            if not begun:
-                said = "something went wrong: the terminal of `vaekit explore` says what"
-                await JSONResponse({"error": said}, 500)(scope, receive, sealed)

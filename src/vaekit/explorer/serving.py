@@ -83,8 +83,8 @@ def require() -> None:
             __import__(name)
         except ImportError as error:
             raise UserError(
-                f"the explorer's server needs the package {name}: python -m pip install 'vaekit[explore]', or "
-                "write the page to a file with --export"
+                f"the explorer's server needs the package {name}: python -m pip install 'vaekit[explore]'; a "
+                "page that needs no server is written by --export page.html"
             ) from error
 
 

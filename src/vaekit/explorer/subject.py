@@ -14,7 +14,7 @@ from vaekit.data.spec import Spec
 from vaekit.distributions import Discrete, PointMass, SparsePrecisionNormal
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.metrics.passes import home_of
-from vaekit.models import LabelMarginal, Model
+from vaekit.models import Flat, LabelMarginal, Model, Pairwise
 from vaekit.randomness import own_stream, quiet
 from vaekit.report.codes import Codes, encode
 from vaekit.runs import Run
@@ -139,7 +139,9 @@ class Subject:
 
     @torch.no_grad()
     def decode(self, codes: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Mean of p(x|z), and its standard deviation where it says one of its own, (N, *event) each.
+        """Mean of p(x|z), and its standard deviation where it says one, (N, *event) each.
+
+        Tokens have no mean: of these it is the probability of each, (N, T, vocabulary).
 
         Args:
             codes: (N, K), whole numbers where the latents are codes.
@@ -150,10 +152,12 @@ class Subject:
         """
         parts = codes.split([shape.numel() for shape in self.shapes.values()], dim=1)
         given = {
-            name: part.reshape(-1, *shape).long() if name in self.discrete else part.reshape(-1, *shape)
+            name: part.reshape(-1, *shape).long() if self.whole else part.reshape(-1, *shape)
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
         p = self.model.decode(given, context)
+        if self.spec.vocabulary is not None:
+            return p.probs, None
         return p.mean, spread(p)
 
     @torch.no_grad()
@@ -162,7 +166,13 @@ class Subject:
         batch = {"x": x} if context is None else {"x": x, "c": context}
         codes = self.model.encode(batch)
         mean = torch.cat([codes[name].flatten(1) for name in self.shapes], dim=1)
-        return mean, None
+        if not isinstance(self.model, Flat | Pairwise):
+            return mean, None
+        with quiet(self.model, x.device, SEED):
+            latents = self.model.infer(batch).latents
+        parts = [spread(latents[name].q) for name in self.shapes]
+        known = [part.flatten(1) for part in parts if part is not None]
+        return mean, torch.cat(known, dim=1) if len(known) == len(parts) else None
 
 
 def spread(p: Distribution) -> Tensor | None:
