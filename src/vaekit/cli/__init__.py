@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "disrupt_command",
         "break the latents in turn: which factors go?",
     ),
+    "explore": ("vaekit.cli.explore", "explore_command", "move through the latents on a page"),
     "study": ("vaekit.cli.study", "study_command", "carry out many runs from one file, in one table"),
     "reproduce": ("vaekit.cli.catalogue", "reproduce_command", "check a published claim"),
     "list": ("vaekit.cli.catalogue", "list_command", "list recipes, data, studies or reproductions"),

@@ -158,7 +158,7 @@ def _rates(model: Model, pieces: list[Batch]) -> Tensor | None:
     totals: list[Tensor] = []
     for piece in pieces:
         columns = []
-        for latent in model(piece).latents.values():
+        for latent in model.infer(piece).latents.values():
             q, p = latent.q, latent.p
             if not isinstance(q, DiagonalNormal) or not isinstance(p, DiagonalNormal | StandardNormal):
                 return None
