@@ -93,19 +93,24 @@ class Pixels:
         pairs: bool = False,
         label: str = "",
         widest: int = 912,
+        ends: bool = False,
     ) -> Picture:
-        """Pictures row by row, with transparent gaps; `pairs` sets every second row off from the next."""
+        """Pictures row by row, with transparent gaps.
+
+        `pairs` sets every second row off from the next, `ends` the first and last column off from the rest.
+        """
         from PIL import Image
 
         count, channels, height, width = tiles.shape
         rows = -(-count // columns)
         gap = max(1, round(4 / self.zoom))
         tops = [row * (height + gap) + (row // 2 * 2 * gap if pairs else 0) for row in range(rows)]
-        canvas = torch.zeros(
-            channels + 1, tops[-1] + height, columns * (width + gap) - gap, dtype=torch.uint8
-        )
+        lefts = [column * (width + gap) for column in range(columns)]
+        if ends:
+            lefts = [x + 3 * gap * ((i > 0) + (i == columns - 1)) for i, x in enumerate(lefts)]
+        canvas = torch.zeros(channels + 1, tops[-1] + height, lefts[-1] + width, dtype=torch.uint8)
         for number, tile in enumerate((tiles * 255).round().to(torch.uint8)):
-            top, left = tops[number // columns], number % columns * (width + gap)
+            top, left = tops[number // columns], lefts[number % columns]
             canvas[:channels, top : top + height, left : left + width] = tile
             canvas[channels, top : top + height, left : left + width] = 255
         image = Image.fromarray(canvas.permute(1, 2, 0).contiguous().numpy())
