@@ -45,8 +45,8 @@ class Curve:
 
     @property
     def player(self) -> str:
-        """Whose it is: "critic" of "critic/loss"; nothing where there is one player."""
-        return self.name.rpartition("/")[0]
+        """Whose it is: "critic" of "critic/loss"; nothing where there is one player, or for no term."""
+        return "" if "" in self.lines else self.name.rpartition("/")[0]
 
     @property
     def term(self) -> str:
@@ -99,7 +99,7 @@ def curves(rows: Rows, best: int | None, *, key: str = "curves", title: str = "T
     pictures = []
     for number, curve in enumerate(shown):
         picture = _panel(f"{key}-{number}", curve, epochs, best, skipped, large)
-        group = _group(curve.player) if len(players) > 1 else ""
+        group = _group(curve) if len({_group(one) for one in shown}) > 1 else ""
         pictures.append(Picture(picture.alt, svg=picture.svg, label=picture.label, width=picture.width,
                                 group=group))  # fmt: skip
     caption = "Terms in nats per datum, averaged over the epoch (training) or over the validation set."
@@ -147,9 +147,9 @@ def recorded(rows: Rows) -> list[Curve]:
         Curve(name, {split: _series(rows, f"{split}/{name}" if split else name) for split in _in_order(has)})
         for name, has in names.items()
     ]
-    players = list(dict.fromkeys(curve.player for curve in found))
+    groups = list(dict.fromkeys(_group(curve) for curve in found))
     rank = {term: place for place, term in enumerate(_FIRST)}
-    return sorted(found, key=lambda c: (players.index(c.player), rank.get(c.term, len(_FIRST))))
+    return sorted(found, key=lambda c: (groups.index(_group(c)), rank.get(c.term, len(_FIRST))))
 
 
 def _in_order(has: Mapping[str, None]) -> list[str]:
@@ -184,8 +184,10 @@ def _panel(key: str, curve: Curve, epochs: Array, best: int | None, skipped: int
     return draw(key, _words(curve, epochs), paint, size=size, label=label)
 
 
-def _group(player: str) -> str:
-    return f"player {player}" if player else "the bound, and what belongs to no player"
+def _group(curve: Curve) -> str:
+    if "" in curve.lines:
+        return "weights, and what else moved"
+    return f"player {label_text(curve.player)}" if curve.player else "terms"
 
 
 def _series(rows: Rows, name: str) -> Array:

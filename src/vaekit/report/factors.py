@@ -82,6 +82,8 @@ def factor_map(codes: Codes, spec: Spec, record: Mapping[str, Any], held: str) -
     best = shares.argmax(0)
     carried = "; ".join(
         f"{label_text(name)} by {codes.labels[best[k]]} ({shares[best[k], k]:.2f})"
+        if shares[best[k], k] > 2 * floor
+        else f"{label_text(name)} by no latent, more than chance would give"
         for k, name in enumerate(names)
     )
     return Figure(

@@ -16,7 +16,7 @@ from vaekit.report.columns import Columns
 from vaekit.report.look import DATA, MODEL, SOFT, Array, draw, plain_ticks
 from vaekit.report.parts import Figure, Key, Picture, Table
 from vaekit.report.pictures import Pixels
-from vaekit.report.walks import draw_noise, prior_context
+from vaekit.report.walks import draw_noise, prior_context, source_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,7 +165,8 @@ def pictures_beside(pixels: Pixels, codes: Codes, train: Data, held: str) -> Fig
         span = f"{float(far.min()):.3g} to {float(far.max()):.3g} away"
         pictures.append(pixels.grid(tiles, columns, alt, label=f"{label}: {span}"))
     unit = "of a pixel, where black is 0 and white is 1" if pixels.high - pixels.low == 1 else "of a pixel"
-    return _figure(found, pictures, held, f"{count} likelihood means of the prior{said}", unit, "picture")
+    made = f"{count} likelihood means, drawn from the {source_word(codes)}{said}"
+    return _figure(found, pictures, held, made, unit, "picture")
 
 
 @torch.no_grad()
@@ -178,8 +179,9 @@ def rows_beside(columns: Columns, codes: Codes, train: Data, held: str) -> Figur
     found, _ = closeness(codes, train, p.mean if noise is None else noise, smooth=noise is None)
     spec: Spec = columns.spec
     unit = "of a column, in standard deviations" if spec.scale is not None else "of an element"
-    how = "means" if noise is None else "draws, with the noise of the likelihood,"
-    return _figure(found, [], held, f"{count} {how} of the prior{said}", unit, "row")
+    how = "likelihood means" if noise is None else "samples, with the noise of the likelihood,"
+    made = f"{count} {how} drawn from the {source_word(codes)}{said}"
+    return _figure(found, [], held, made, unit, "row")
 
 
 def _figure(found: Closeness, pictures: list[Picture], held: str, made: str, unit: str, thing: str) -> Figure:
@@ -247,7 +249,7 @@ def _numbers(found: Closeness, held: str) -> Table:
         (name, f"{float(v.min()):.3g}", f"{float(v.median()):.3g}", f"{float(v.max()):.3g}", str(len(v)))
         for name, v in sets
     )
-    return Table(("distance to the nearest training datum", "least", "median", "most", "number"), rows)
+    return Table(("distance of", "least", "median", "most", "number"), rows)
 
 
 def _distances(found: Closeness, unit: str) -> Picture:

@@ -14,7 +14,15 @@ from vaekit.data.restore import assemble
 from vaekit.data.spec import Spec
 from vaekit.report.codes import Codes
 from vaekit.report.parts import Figure, Picture
-from vaekit.report.walks import STEPS, draw_noise, prior_context, repeated, walk_plan, walk_words
+from vaekit.report.walks import (
+    STEPS,
+    draw_noise,
+    prior_context,
+    repeated,
+    source_word,
+    walk_plan,
+    walk_words,
+)
 
 _LARGEST_TILE = 96
 _BUDGET = {1: 400_000, 3: 180_000}  # elements of a grid by channels: keeps the file small
@@ -172,7 +180,7 @@ def samples(pixels: Pixels, codes: Codes, noisy: bool, shown: str) -> Figure:
             pixels.values(drawn.mean, context), columns, f"{count} pictures decoded from draws of the prior."
         )
     ]
-    source = "prior" if codes.source is codes.model else "later stages"
+    source = source_word(codes)
     caption = f"{count} draws of the {source}{said}; {shown}."
     if noisy and (noise := draw_noise(drawn)) is not None:
         few = pixels.values(noise, context)[:columns]

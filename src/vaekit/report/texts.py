@@ -12,7 +12,7 @@ from vaekit.data.spec import Spec
 from vaekit.report.codes import Codes
 from vaekit.report.look import label_text
 from vaekit.report.parts import Cell, Figure, Table
-from vaekit.report.walks import draw_noise, prior_context
+from vaekit.report.walks import draw_noise, prior_context, source_word
 
 _ROWS = 8
 _TOKENS = 160
@@ -58,7 +58,7 @@ def sampled_texts(words: Sequence[str], codes: Codes) -> Figure:
         title="Samples from the prior",
         how="These were never data: where they read like data, the prior is filled by the data's codes.",
         tables=(Table(("", "text"), rows, texts=True),),
-        caption=f"{len(made)} draws{said}.",
+        caption=f"{len(made)} draws of the {source_word(codes)}{said}.",
     )
 
 
