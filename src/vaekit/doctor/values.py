@@ -17,8 +17,8 @@ FEW_VALUES = 20
 OUTLIER, TAIL, MANY, FEW = 10.0, 6.0, 0.005, 5
 """Distances from the median in robust deviations: the distance of the quantiles at 5 and 95 % over 3.29,
 which is the deviation of a Gaussian and covers several modes. A Gaussian column has a value beyond 10 with
-odds of 1.5e-23 a row, so that none is expected in 1e20; five values or more beyond 6, and more than 0.5 %, are
-tails and no outliers (a Gaussian has 2e-9)."""
+odds of 1.5e-23 a row, so that none is expected in 1e20; five values or more beyond 6, and more than 0.5 %,
+are tails and no outliers (a Gaussian has 2e-9)."""
 
 
 def discrete_columns(sample: Sample) -> list[Finding]:
