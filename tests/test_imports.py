@@ -37,6 +37,7 @@ LAYERS = [
     ["stacked"],
     ["pictures", "analogies", "disruption"],
     ["report", "estimator"],
+    ["exporting", "importing", "loggers", "doctor"],
     ["studies"],
     ["reproductions"],
     ["cli", "__main__"],

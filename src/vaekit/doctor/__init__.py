@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from vaekit.doctor.finding import Finding
+from vaekit.doctor.run import examine_run
 
-__all__ = ["Finding"]
+__all__ = ["Finding", "examine_run"]
