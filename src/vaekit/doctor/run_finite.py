@@ -24,7 +24,7 @@ step, so that 0.001 takes ten million steps to it."""
 
 
 def where_it_began(run: Run, *, seconds: float = SECONDS) -> list[Finding]:
-    """The first value that is not finite: its epoch by the record, its step, term and parameter by a repetition.
+    """The first value that is not finite: its epoch by the record, its step and place by a repetition.
 
     A run that failed keeps the state of its last checkpoint. Training goes on from there bit for bit on the
     same machine, so the steps are made again, at most `seconds` long, and every one is looked at.

@@ -5,18 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from torch import Tensor
-
 from vaekit.doctor.finding import Finding
 from vaekit.doctor.run_command import again, first, slower
+from vaekit.doctor.run_overfit import undertrained
 from vaekit.doctor.run_spare import Left
 from vaekit.doctor.run_subject import Subject
-from vaekit.report.codes import ACTIVE
 from vaekit.schedules import value_of
 from vaekit.terms import Rate
-
-EMPTY = 0.01
-"""Nats: a latent with a smaller rate and a variance of means below 0.01 (Burda et al. 2016) is empty."""
 
 NOTHING = 0.05
 """Share of what there is to gain below which a model as a whole has learnt nothing from its latents."""
@@ -26,13 +21,6 @@ WORTH = 0.25
 
 HALF = 0.5
 """Share of what there is to gain that a heavy rate gives up, from which it is called too heavy."""
-
-
-def empty_latents(subject: Subject) -> Tensor:
-    """Which columns of the codes say nothing about the data, by rate and by variance of means, (K,)."""
-    codes = subject.held_out.codes
-    still = codes.spread <= ACTIVE
-    return still if codes.rates is None else still & (codes.rates < EMPTY)
 
 
 def collapse(subject: Subject) -> list[Finding]:
@@ -46,7 +34,7 @@ def collapse(subject: Subject) -> list[Finding]:
     codes = subject.held_out.codes
     if not codes.labels or codes.discrete:
         return []
-    empty = empty_latents(subject)
+    empty = subject.empty
     count, every = int(empty.sum()), len(empty)
     if not count:
         return []
@@ -94,7 +82,7 @@ def collapse(subject: Subject) -> list[Finding]:
             "over is structured, and a latent that carried it would be worth more than it costs.",
             change="Weigh the rate less at the beginning (warm-up), or less altogether; train for longer.",
             command=_lighter(subject),
-            severity="warning",
+            severity="note" if undertrained(subject) else "warning",  # they may still wake up
         )
     ]
 
@@ -164,7 +152,7 @@ def heavy_rate(subject: Subject) -> list[Finding]:
     if not total or left.nats < HALF * total:
         return []
     rate = subject.held_out.rate
-    active = int((~empty_latents(subject)).sum())
+    active = int((~subject.empty).sum())
     each = "" if rate is None else (
         f" The rate is {float(rate.mean()):.2f} nats per datum over {active} latents in use."
     )  # fmt: skip
@@ -173,7 +161,8 @@ def heavy_rate(subject: Subject) -> list[Finding]:
             key="rate_too_strong",
             title="The rate weighs too much",
             measured=f"The rate has the weight {weight:g}.{each} The model is {abs(won):.2f} nats per "
-            f"datum {'better' if won > 0 else 'worse'} than the best constant predictor, and linear latents could gain at least {left.nats:.2f} more.",
+            f"datum {'better' if won > 0 else 'worse'} than the best constant predictor, "
+            f"and linear latents could gain at least {left.nats:.2f} more.",
             meaning="At this weight most of what the latents could say costs more than it brings: "
             "reconstructions are close to the mean of the data.",
             change=f"Take a smaller weight, such as {max(1.0, weight / 10):g}.",
@@ -219,8 +208,10 @@ def _lighter(subject: Subject) -> str:
     arguments = run.record["arguments"]
     if isinstance(arguments.get("beta"), float | int) and weight is not None and weight > 1:
         return again(run, {"beta": max(1.0, round(arguments["beta"] / 10, 3))})
-    if run.spec.kind in ("real", "unit") and arguments.get("likelihood") == "gaussian_fixed":
+    if arguments.get("likelihood") == "gaussian_fixed":
         return again(run, {"likelihood": "gaussian"})
+    if arguments.get("variance") == "fixed":
+        return again(run, {"variance": "shared", "sigma": None})
     return first(
         [again(run, {"warmup": 1000}), again(run, {"beta": 0.5}, recipe="beta_vae"), _slower(subject)]
     )

@@ -55,16 +55,17 @@ def calibration(residuals: Tensor, variances: Tensor) -> Calibration:
 def variance(subject: Subject) -> list[Finding]:
     """The variance that the likelihood claims against that of the residuals, at draws from the posterior."""
     p = _likelihood(subject)
-    if subject.left is None or subject.left[1] is None or len(subject.left[0]) < 10:
+    residuals, variances = subject.left or (None, None)
+    if residuals is None or variances is None or len(residuals) < 10:
         return []
-    found = calibration(*subject.left)
+    found = calibration(residuals, variances)
     if not math.isfinite(found.ratio) or not math.isfinite(found.error):
         return []
     off = max(found.ratio, 1 / max(found.ratio, 1e-300))
     if off < OFF or abs(found.ratio - 1) < CERTAIN * found.error:
         return []
     measured = (
-        f"The residuals of {len(subject.left[0])} held-out data have {found.ratio:.3g} +- {found.error:.2g} "
+        f"The residuals of {len(residuals)} held-out data have {found.ratio:.3g} +- {found.error:.2g} "
         f"times the variance that p(x|z) says. {_covered(subject)}"
     )
     if isinstance(p, DiagonalNormal | Laplace):
@@ -124,10 +125,8 @@ def _tied(subject: Subject, measured: str) -> Finding:
 def tails(subject: Subject) -> list[Finding]:
     """Kurtosis of Gaussian residuals, each element divided by its own scale, so that tails alone count."""
     p = _likelihood(subject)
-    if not isinstance(p, DiagonalNormal) or subject.left is None or subject.left[1] is None:
-        return []
-    residuals, variances = subject.left
-    if len(residuals) < 50:
+    residuals, variances = subject.left or (None, None)
+    if not isinstance(p, DiagonalNormal) or residuals is None or variances is None or len(residuals) < 50:
         return []
     scaled = residuals / variances.clamp_min(1e-30).sqrt()
     spread = scaled.square().mean(0).sqrt()

@@ -6,7 +6,6 @@ import math
 
 from vaekit.doctor.finding import Finding
 from vaekit.doctor.run_command import again, of_run, slower
-from vaekit.doctor.run_latents import empty_latents
 from vaekit.doctor.run_subject import Subject
 from vaekit.metrics.evidence import mean_and_error
 
@@ -116,12 +115,17 @@ def worse_than_constant(subject: Subject) -> list[Finding]:
 
     Of a training that was stopped early that is no wonder, and a note where the bound still rises.
     """
-    if subject.gained is None or subject.gained[0] > -CERTAIN * subject.gained[1]:
+    if subject.gained is None or subject.held_out.distortion is None:
         return []
-    if bool(empty_latents(subject).all()):
+    if subject.gained[0] > -CERTAIN * subject.gained[1]:
+        return []
+    if len(subject.empty) and bool(subject.empty.all()):
         return []  # `collapse` says more
-    early = bool(undertrained(subject)) or len(_course(subject)) < 6
     value, error = subject.gained
+    course, least = _course(subject), max(1.0, abs(float(subject.held_out.distortion.mean()) + value))
+    falls = len(course) < 6 and course == sorted(course, reverse=True)
+    # by more than all that a constant costs, it is not on its way there
+    early = -value < least and (falls or bool(undertrained(subject)))
     epochs = int(subject.run.record["training"].get("epochs", 1))
     return [
         Finding(

@@ -28,7 +28,8 @@ def transform(p: Distribution, x: Tensor) -> Tensor | None:
         Czado, Gneiting, Held, Predictive Model Assessment for Count Data, Biometrics 65, 2009.
     """
     if isinstance(p, DiagonalNormal):
-        return 0.5 * torch.erfc(-(x - p.mean) * (-p.log_std).exp() / math.sqrt(2))
+        found: Tensor = 0.5 * torch.erfc(-(x - p.mean) * (-p.log_std).exp() / math.sqrt(2))
+        return found
     if isinstance(p, Laplace):
         distance = (x - p.mean) * (-p.log_scale).exp()
         tail = 0.5 * (-distance.abs()).exp()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -61,7 +62,9 @@ def _main_directions(rows: Tensor, most: int) -> Tensor:
     """The directions of largest variance, (D, K), from whichever of the two products is smaller."""
     count = min(most, *rows.shape)
     if rows.shape[1] <= rows.shape[0]:
-        return torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -count:]
+        _, axes = torch.linalg.eigh(rows.T @ rows)
+        return cast(Tensor, axes)[:, -count:]
     values, vectors = torch.linalg.eigh(rows @ rows.T)
     kept = values[-count:] > 1e-10 * values[-1]
-    return rows.T @ vectors[:, -count:][:, kept] / values[-count:][kept].sqrt()
+    found: Tensor = rows.T @ vectors[:, -count:][:, kept] / values[-count:][kept].sqrt()
+    return found

@@ -18,13 +18,16 @@ from vaekit.doctor.run_spare import Left, structure_left
 from vaekit.errors import UnsupportedError
 from vaekit.metrics.passes import evaluating, split_batch
 from vaekit.models import Model, without_withheld
-from vaekit.report.codes import Codes, encode, spread
+from vaekit.report.codes import ACTIVE, Codes, encode, spread
 from vaekit.runs import Run
 from vaekit.system import System
 from vaekit.terms import Distortion, Rate
 
 ROWS = 250
 """Data in one pass."""
+
+EMPTY = 0.01
+"""Nats: a latent with a smaller rate and a variance of means below 0.01 (Burda et al. 2016) is empty."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,13 @@ class Subject:
         What is measured as a share of the gain, and what hangs on codes that mean something, waits for it.
         """
         return self.gained is None or self.gained[0] > 4 * self.gained[1]
+
+    @cached_property
+    def empty(self) -> Tensor:
+        """Which columns of the codes say nothing about the data, by rate and by variance of means, (K,)."""
+        codes = self.held_out.codes
+        still = codes.spread <= ACTIVE
+        return still if codes.rates is None else still & (codes.rates < EMPTY)
 
     @cached_property
     def structure(self) -> Left | None:
