@@ -162,8 +162,6 @@ def amortisation(subject: Subject) -> list[Finding]:
 
     Every encoder leaves a gap that is significant; what counts is how much of the model is lost in it.
     """
-    if not subject.learnt:
-        return []
     data = subject.splits.test
     large = data.spec.dimensions > 1024
     batch = take(data, spread(len(data), 32 if large else 64), subject.model)
@@ -179,6 +177,8 @@ def amortisation(subject: Subject) -> list[Finding]:
         return []
     if subject.gained is None or not math.isfinite(gap.mean) or not gap.mean > 4 * gap.error:
         return []
+    if subject.gained[0] + gap.mean < 4 * math.hypot(subject.gained[1], gap.error):
+        return []  # no posterior would make this decoder better than a constant
     whole = max(subject.gained[0], 0.0) + gap.mean
     measured = (
         f"Refined datum by datum, the posteriors of {gap.n} held-out data gain {gap.mean:.3g} +- "

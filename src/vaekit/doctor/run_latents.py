@@ -7,11 +7,9 @@ from typing import Any
 
 from vaekit.doctor.finding import Finding
 from vaekit.doctor.run_command import again, first, slower
-from vaekit.doctor.run_overfit import undertrained
+from vaekit.doctor.run_overfit import rate_weight, undertrained
 from vaekit.doctor.run_spare import Left
 from vaekit.doctor.run_subject import Subject
-from vaekit.schedules import value_of
-from vaekit.terms import Rate
 
 NOTHING = 0.05
 """Share of what there is to gain below which a model as a whole has learnt nothing from its latents."""
@@ -144,7 +142,7 @@ def decoder_ignores(subject: Subject) -> list[Finding]:
 
 def heavy_rate(subject: Subject) -> list[Finding]:
     """A weight of the rate above 1 under which most of what there is to gain at weight 1 is given up."""
-    weight = rate_weight(subject)
+    weight = rate_weight(subject.system)
     left, won = subject.structure, _won(subject)
     if weight is None or left is None or won is None or weight <= 1:
         return []
@@ -172,15 +170,6 @@ def heavy_rate(subject: Subject) -> list[Finding]:
     ]
 
 
-def rate_weight(subject: Subject) -> float | None:
-    """The weight of the rate in the objective of the player that moves the model, as training left it."""
-    for player in subject.system.procedure.players:
-        for weight, term in player.objective.terms.values():
-            if isinstance(term, Rate):
-                return float(value_of(weight))
-    return None
-
-
 def _won(subject: Subject) -> float | None:
     return None if subject.gained is None else subject.gained[0]
 
@@ -204,7 +193,7 @@ def _one_number(subject: Subject) -> bool:
 
 
 def _lighter(subject: Subject) -> str:
-    run, weight = subject.run, rate_weight(subject)
+    run, weight = subject.run, rate_weight(subject.system)
     arguments = run.record["arguments"]
     if isinstance(arguments.get("beta"), float | int) and weight is not None and weight > 1:
         return again(run, {"beta": max(1.0, round(arguments["beta"] / 10, 3))})

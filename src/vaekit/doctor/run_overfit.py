@@ -8,6 +8,9 @@ from vaekit.doctor.finding import Finding
 from vaekit.doctor.run_command import again, of_run, slower
 from vaekit.doctor.run_subject import Subject
 from vaekit.metrics.evidence import mean_and_error
+from vaekit.schedules import value_of
+from vaekit.system import System
+from vaekit.terms import Rate
 
 CERTAIN = 4.0
 """Standard errors of a difference: once in 30,000 where there is none."""
@@ -121,6 +124,9 @@ def worse_than_constant(subject: Subject) -> list[Finding]:
         return []
     if len(subject.empty) and bool(subject.empty.all()):
         return []  # `collapse` says more
+    if subject.decodes:
+        later = subject.held_out.codes.discrete or subject.run.record.get("stages")
+        return [] if later else [_dear(subject)]  # their prior is learned afterwards
     value, error = subject.gained
     course, least = _course(subject), max(1.0, abs(float(subject.held_out.distortion.mean()) + value))
     falls = len(course) < 6 and course == sorted(course, reverse=True)
@@ -144,6 +150,40 @@ def worse_than_constant(subject: Subject) -> list[Finding]:
             severity="note" if early else "warning",
         )
     ]
+
+
+def _dear(subject: Subject) -> Finding:
+    """Latents that save distortion, and cost more than they save."""
+    seen, constant = subject.held_out, subject.constant
+    assert constant is not None  # only called where the model is worse than it
+    assert seen.distortion is not None
+    assert seen.rate is not None
+    saved, rate = float((constant - seen.distortion).mean()), float(seen.rate.mean())
+    weight = rate_weight(subject.system)
+    light = weight is not None and weight < 1
+    return Finding(
+        key="latents_cost_too_much",
+        title="The latents cost more than they bring",
+        measured=f"They save {saved:.4g} nats of distortion per held-out datum over the best constant, "
+        "at a rate "
+        f"of {rate:.4g} nats" + ("." if weight is None else f", which has the weight {weight:g}."),
+        meaning="As a density of the data the model is worse than a constant one"
+        + (": that is what so light a rate asks for." if light else "; new data surprise its encoder."),
+        change="Weigh the rate by 1 where likelihoods and samples from the prior are to count."
+        if light
+        else "Take fewer latents, a smaller network, or stop earlier.",
+        command=again(subject.run, {"beta": 1.0} if light else {"patience": 5}),
+        severity="note" if light else "warning",
+    )
+
+
+def rate_weight(system: System) -> float | None:
+    """The weight of the rate in the objective of the player that moves the model, as training left it."""
+    for player in system.procedure.players:
+        for weight, term in player.objective.terms.values():
+            if isinstance(term, Rate):
+                return float(value_of(weight))
+    return None
 
 
 def _course(subject: Subject) -> list[float]:

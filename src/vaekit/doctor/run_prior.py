@@ -36,7 +36,7 @@ def holes(subject: Subject) -> list[Finding]:
     draws from the prior. At four standard errors above the limit, 1/(2 sqrt(n)) each for n of both, a false
     alarm where the two are one distribution is out of the question.
     """
-    if not subject.learnt or subject.held_out.codes.discrete or subject.run.record.get("stages"):
+    if not subject.decodes or subject.held_out.codes.discrete or subject.run.record.get("stages"):
         return []  # codes have a prior that is learned afterwards, and so has whatever else has stages
     found = _codes(subject)
     kept = subject.held_out.codes.order[:WIDEST]
@@ -56,7 +56,8 @@ def holes(subject: Subject) -> list[Finding]:
             f"alike). {100 * astray:.0f} % of the draws decode to something farther from all that training "
             "data decode to than 99 % of the held-out data do (1 % where they are "
             f"alike).{_information(subject)}",
-            meaning="Samples start from places where hardly any datum lies, and the decoder never learnt what "
+            meaning="Samples start from places where hardly any datum lies, and the decoder never "
+            "learnt what "
             "belongs there: samples are worse than reconstructions.",
             change="Draw new data from a density that is fitted to the codes; or weigh the rate more.",
             command=of_run("sample", subject.run, "--sampler", "mixture"),

@@ -16,6 +16,7 @@ from vaekit.data.batch import Data, Splits
 from vaekit.distributions import PointMass
 from vaekit.doctor.run_spare import Left, structure_left
 from vaekit.errors import UnsupportedError
+from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating, split_batch
 from vaekit.models import Model, without_withheld
 from vaekit.report.codes import ACTIVE, Codes, encode, spread
@@ -130,27 +131,38 @@ class Subject:
         return _or_none(self, self.train)
 
     @cached_property
+    def constant(self) -> Tensor | None:
+        """-log p_0(x) of held-out data, (N,), by the best constant predictor; None where there is none."""
+        from vaekit.doctor.run_constant import constant_cost
+
+        return None if self.held_out.loss is None else constant_cost(self)
+
+    @cached_property
     def gained(self) -> tuple[float, float] | None:
         """What latents and decoder are worth: the held-out ELBO beyond the best constant predictor's.
 
         With its standard error over the data, nats per datum; None where there is no density, or the family
         of the likelihood has no constant that could be compared. See `run_constant.constant_cost`.
         """
-        from vaekit.doctor.run_constant import constant_cost
-        from vaekit.metrics.evidence import mean_and_error
-
-        if self.held_out.loss is None:
+        if self.constant is None or self.held_out.loss is None:
             return None
-        cost = constant_cost(self)
-        return None if cost is None else mean_and_error(cost - self.held_out.loss)
+        return mean_and_error(self.constant - self.held_out.loss)
 
     @property
     def learnt(self) -> bool:
         """Whether the model is better than a constant by four standard errors, where that can be said.
 
-        What is measured as a share of the gain, and what hangs on codes that mean something, waits for it.
+        What is measured as a share of the gain waits for it.
         """
         return self.gained is None or self.gained[0] > 4 * self.gained[1]
+
+    @property
+    def decodes(self) -> bool:
+        """Whether latents save distortion, by four standard errors, whatever they cost."""
+        if self.constant is None or self.held_out.distortion is None:
+            return True
+        saved, error = mean_and_error(self.constant - self.held_out.distortion)
+        return saved > 4 * error
 
     @cached_property
     def empty(self) -> Tensor:
