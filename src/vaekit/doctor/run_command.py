@@ -29,9 +29,15 @@ def again(run: Run, changes: Mapping[str, Any], recipe: str | None = None) -> st
     source = run.record["data"].get("source")
     if source is None or chosen not in recipes.names:
         return ""
-    known = list(inspect.signature(getattr(recipes, chosen)).parameters.values())[1:]
-    defaults = {parameter.name: parameter.default for parameter in known}
-    arguments = {name: v for name, v in run.record["arguments"].items() if name in defaults}
+    known = _parameters(chosen)
+    defaults = {name: parameter.default for name, parameter in known.items()}
+    # an option of the same name may mean something else to another recipe: its type says so
+    own = known if recipe is None else _parameters(run.record["recipe"])
+    arguments = {
+        name: value
+        for name, value in run.record["arguments"].items()
+        if name in known and name in own and known[name].annotation == own[name].annotation
+    }
     training = run.record["training"]
     settings = {name: training.get(name) for name in _SETTINGS if training.get(name) != _PLAIN.get(name)}
     settings |= {"epochs": training.get("epochs"), "batch_size": training.get("batch_size")}
@@ -74,6 +80,15 @@ def option(name: str, value: Any) -> list[str]:
     return [dashed, f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)]
 
 
+def _parameters(recipe: str) -> dict[str, inspect.Parameter]:
+    """Of a recipe of vaekit's own, without the data; of another, none."""
+    from vaekit import recipes
+
+    if recipe not in recipes.names:
+        return {}
+    return dict(list(inspect.signature(getattr(recipes, recipe)).parameters.items())[1:])
+
+
 def _usual(run: Run) -> dict[str, int]:
     """Batch size and epochs where nobody says anything."""
     system = build_system(run.recipe, run.spec, run.record["arguments"], "meta")
@@ -83,13 +98,9 @@ def _usual(run: Run) -> dict[str, int]:
 
 def slower(run: Run) -> dict[str, Any]:
     """A tenth of the learning rate, or the recipe's own if that is lower still: changes for `again`."""
-    from vaekit import recipes
-
     rate = run.record["arguments"].get("learning_rate")
-    if not isinstance(rate, float | int) or run.record["recipe"] not in recipes.names:
-        return {}
-    usual = inspect.signature(getattr(recipes, run.record["recipe"])).parameters["learning_rate"].default
-    return {"learning_rate": min(rate / 10, usual)}
+    usual = _parameters(run.record["recipe"]).get("learning_rate")
+    return {"learning_rate": min(rate / 10, usual.default)} if rate and usual is not None else {}
 
 
 def of_run(command: str, run: Run, *options: str) -> str:
