@@ -12,8 +12,8 @@ import torch
 from vaekit.errors import UserError
 from vaekit.explorer.assemble import assemble
 from vaekit.explorer.guard import Door, bracketed
+from vaekit.explorer.loading import subject_of
 from vaekit.explorer.payload import payload_of
-from vaekit.explorer.subject import subject_of
 from vaekit.runs import Run
 
 PORT = 8722
