@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "sample": ("vaekit.cli.produce", "sample_command", "draw new data: a picture, a table or an array"),
     "encode": ("vaekit.cli.produce", "encode_command", "turn data into latents"),
     "reconstruct": ("vaekit.cli.produce", "reconstruct_command", "send data through the latents and back"),
+    "export": ("vaekit.cli.export", "export_command", "write a model for other runtimes, or for the hub"),
     "disrupt": (
         "vaekit.cli.disrupt",
         "disrupt_command",

@@ -15,7 +15,12 @@ from vaekit.errors import UnsupportedError
 
 
 class Discrete(Lean, ABC):
-    """A distribution whose draws stand for code numbers, which is what a model encodes data as."""
+    """A distribution whose draws stand for code numbers, which is what a model encodes data as.
+
+    `levels` is the number of codes, K: they go from 0 to K - 1.
+    """
+
+    levels: int
 
     @abstractmethod
     def codes_of(self, value: Tensor) -> Tensor:

@@ -37,6 +37,10 @@ class Explicit(Model):
         repeated = p.expand(torch.Size((samples, len(x))))
         return Trace(batch, {}, {"x": Observed(x, repeated)}, ("sample", "batch"))
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """Nothing: there are no latents."""
+        return {}
+
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """Nothing: there are no latents."""
         return {}

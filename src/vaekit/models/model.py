@@ -9,6 +9,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.errors import UnsupportedError
 from vaekit.trace import Batch, Trace
 
 
@@ -38,6 +39,16 @@ class Model(nn.Module, ABC):
     def infer(self, batch: Batch, samples: int | None = None, branches: Sequence[str] = ()) -> Trace:
         """A pass for who judges latents alone: nothing is observed. A model that can saves the decoding."""
         return replace(self.forward(batch, samples, branches), observed={})
+
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """Latent name -> q, given the means of the latents that it hangs on: what `encode` takes means of.
+
+        Raises:
+            UnsupportedError: unless the model says it.
+        """
+        raise UnsupportedError(
+            f"{type(self).__name__} does not say its posterior: give it a method `posterior`, see `Flat`"
+        )
 
     @abstractmethod
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:

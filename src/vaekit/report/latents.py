@@ -103,6 +103,7 @@ def scatter(codes: Codes, spec: Spec, held: str) -> Figure:
     places, said, axes = _plane(codes)
     groups, names, by = _groups(codes, spec)
     keys: list[Key] = []
+    few = len(names) <= 2 * CLASSES
 
     def paint(ax: Axes) -> None:
         size = 8.0 if len(places) < 100 else 5.5 if len(places) < 600 else 4.0
@@ -113,7 +114,7 @@ def scatter(codes: Codes, spec: Spec, held: str) -> Figure:
                 inside = groups == number
                 if inside.any():
                     dots(ax, places[inside, 0], places[inside, 1], class_colour(number), size, 0.8)
-            if len(names) <= 2 * CLASSES:
+            if few:
                 _name_clouds(ax, places, groups, names)
         ax.set_xlabel(axes[0], labelpad=6)
         ax.set_ylabel(axes[1], labelpad=6)
@@ -138,7 +139,8 @@ def scatter(codes: Codes, spec: Spec, held: str) -> Figure:
         how=how,
         pictures=(draw("scatter", alt, paint, size=(5.6, 4.8)),),
         keys=tuple(keys),
-        caption=f"Posterior means of {len(places)} {held} data{colours}; {said}.",
+        caption=f"Posterior means of {len(places)} {held} data{colours}; {said}."
+        + (" Names stand at the median of their points." if groups is not None and few else ""),
     )
 
 

@@ -167,6 +167,10 @@ class Composed(Model):
         """The model's own pass."""
         return self.model(batch, samples, branches)  # type: ignore[no-any-return]  # nn.Module returns Any
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """The model's own."""
+        return self.model.posterior(batch)
+
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """The model's own codes."""
         return self.model.encode(batch, sample)
