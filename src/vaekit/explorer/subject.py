@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vaekit.data.spec import Spec
-from vaekit.distributions import Discrete, PointMass, SparsePrecisionNormal
+from vaekit.distributions import Categorical
 from vaekit.errors import UnsupportedError
+from vaekit.exporting import spread
 from vaekit.metrics.passes import home_of
-from vaekit.models import Flat, LabelMarginal, Model, Pairwise
+from vaekit.models import LabelMarginal, Model
 from vaekit.randomness import quiet
-from vaekit.report.codes import Codes
+from vaekit.report.codes import Codes, apart
 from vaekit.runs import Run
 
 SEED = 0
@@ -140,14 +141,10 @@ class Subject:
         Raises:
             ValueError: for numbers that are no codes of the model.
         """
-        parts = codes.split([shape.numel() for shape in self.shapes.values()], dim=1)
-        given = {
-            name: part.reshape(-1, *shape).long() if self.whole else part.reshape(-1, *shape)
-            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
+        given = apart(codes, self.shapes, self.discrete if self.whole else ())
         p = self.model.decode(given, context)
         if self.spec.vocabulary is not None:
-            return p.probs, None
+            return cast(Categorical, p).probs, None
         return p.mean, spread(p)
 
     @torch.no_grad()
@@ -156,20 +153,7 @@ class Subject:
         batch = {"x": x} if context is None else {"x": x, "c": context}
         codes = self.model.encode(batch)
         mean = torch.cat([codes[name].flatten(1) for name in self.shapes], dim=1)
-        if not isinstance(self.model, Flat | Pairwise):
-            return mean, None
-        with quiet(self.model, x.device, SEED):
-            latents = self.model.infer(batch).latents
-        parts = [spread(latents[name].q) for name in self.shapes]
+        posterior = self.model.posterior(batch)
+        parts = [spread(posterior[name]) for name in self.shapes]
         known = [part.flatten(1) for part in parts if part is not None]
         return mean, torch.cat(known, dim=1) if len(known) == len(parts) else None
-
-
-def spread(p: Distribution) -> Tensor | None:
-    """The standard deviation of every element, where a likelihood says one."""
-    if isinstance(p, Discrete | PointMass | SparsePrecisionNormal):
-        return None
-    try:
-        return p.stddev
-    except (NotImplementedError, UnsupportedError):
-        return None

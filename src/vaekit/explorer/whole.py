@@ -62,6 +62,10 @@ class Whole(Model):
         """The model's own pass over the hidden pixels."""
         return self.model(self._part(batch), samples, branches)  # type: ignore[no-any-return]  # nn.Module returns Any
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """The model's own, of the hidden pixels."""
+        return self.model.posterior(self._part(batch))
+
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """The model's own codes of the hidden pixels."""
         return self.model.encode(self._part(batch), sample)
