@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -143,8 +142,8 @@ class Subject:
         """
         given = apart(codes, self.shapes, self.discrete if self.whole else ())
         p = self.model.decode(given, context)
-        if self.spec.vocabulary is not None:
-            return cast(Categorical, p).probs, None
+        if isinstance(p, Categorical) and self.spec.vocabulary is not None:
+            return p.probs, None
         return p.mean, spread(p)
 
     @torch.no_grad()
