@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vaekit.data.images import area_resize, channels_first, to_channels
 from vaekit.data.pictures import Pictures, scan_folder
+from vaekit.data.spec import Sound
 from vaekit.data.tables import read_table
 from vaekit.errors import UserError
 
@@ -45,6 +46,8 @@ class Raw:
         test: the official test set.
         valid: number of training data that become the validation set, beside an official test set.
         binarise: what "auto" means for this set.
+        sound: how spectrograms were made.
+        vocabulary: texts of the tokens of sequences.
     """
 
     name: str
@@ -63,6 +66,8 @@ class Raw:
     test: Raw | None = None
     valid: int = 0
     binarise: Binarise = "none"
+    sound: Sound | None = None
+    vocabulary: tuple[str, ...] | None = None
 
     def arrange(self, size: int | None, channels: int | None) -> None:
         """Bring axes, size and channels of images into the order asked for; checks the shape."""
@@ -117,14 +122,25 @@ def check_size(size: int | None, channels: int | None) -> None:
 
 
 def read(
-    source: Original, *, size: int | None, channels: int | None, labels: str | ArrayLike | None, memory: int
+    source: Original,
+    *,
+    size: int | None,
+    channels: int | None,
+    labels: str | ArrayLike | None,
+    memory: int,
+    drop: Sequence[str] = (),
+    only: Sequence[str] | None = None,
 ) -> Raw:
-    """The set that `source` stands for; see `vaekit.data.load`."""
+    """The set that `source` stands for; see `vaekit.data.load`. `only`: of a table, the columns wanted."""
     check_size(size, channels)
     if isinstance(source, str | Path):
-        raw = _read_path(Path(source).expanduser(), size, channels, labels, memory)
+        raw = _read_path(Path(source).expanduser(), size, channels, labels, memory, drop, only)
     else:
         raw = _read_memory(source, labels)
+    if drop and not raw.table:
+        raise UserError(
+            f"{raw.name} is no table with named columns; got `drop` = {tuple(drop)}: leave it out"
+        )
     if labels is not None and not isinstance(labels, str):
         raw.y = _as_array(labels, "labels")
     elif isinstance(labels, str) and not raw.table:
@@ -161,7 +177,15 @@ def _read_memory(source: Any, labels: Any) -> Raw:
     return Raw("array", x, y=y, c=c)
 
 
-def _read_path(path: Path, size: int | None, channels: int | None, labels: Any, memory: int) -> Raw:
+def _read_path(
+    path: Path,
+    size: int | None,
+    channels: int | None,
+    labels: Any,
+    memory: int,
+    drop: Sequence[str],
+    only: Sequence[str] | None,
+) -> Raw:
     suffix = path.suffix.lower()
     if path.is_dir():
         return _read_folder(path, size, channels, memory)
@@ -172,10 +196,12 @@ def _read_path(path: Path, size: int | None, channels: int | None, labels: Any, 
     if suffix == ".npz":
         return _read_npz(path)
     if suffix in (".csv", ".tsv", ".txt", ".parquet", ".pq"):
-        table = read_table(path, labels if isinstance(labels, str) else None)
+        table = read_table(path, labels if isinstance(labels, str) else None, drop, only)
         raw = Raw(path.stem, table.values, y=table.labels, columns=table.columns, table=True)
         if isinstance(labels, str):
             raw.notes.append(f"labels from the column {labels!r}")
+        if drop:
+            raw.notes.append(f"columns left out: {', '.join(drop)}")
         return raw
     expected = ".npy, .npz, .csv, .tsv, .parquet, or a folder of pictures"
     raise UserError(f"{path} has the ending {suffix!r}; expected {expected}")

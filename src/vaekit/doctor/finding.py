@@ -12,8 +12,8 @@ Severity = Literal["problem", "warning", "note"]
 class Finding:
     """One result of an examination, in words for a person who has never heard of it.
 
-    Problems and warnings are findings proper: something is wrong, or probably is. A note is advice, and a healthy
-    data set or run may well have some.
+    Problems and warnings are findings proper: something is wrong, or probably is. A note is advice, and a
+    healthy data set or run may well have some.
     """
 
     key: str
