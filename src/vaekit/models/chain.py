@@ -79,7 +79,15 @@ class Chain(Hierarchy):
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """p(x|z1) for n ancestral draws zL, ..., z1."""
         given = () if context is None else (context,)
+        return self.likelihood(self.draw_latents(n, context)[self.names[0]], *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n ancestral draws, (n, *event)."""
+        given = () if context is None else (context,)
+        found: dict[str, Tensor] = {}
         above: tuple[Tensor, ...] = ()
-        for prior in reversed(self.priors):
-            above = (draw_prior(prior(*above, *given), n, None),)
-        return self.likelihood(*above, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+        for name, prior in zip(reversed(self.names), reversed(self.priors), strict=True):
+            found[name] = draw_prior(prior(*above, *given), n, None)
+            above = (found[name],)
+        return {name: found[name] for name in self.names}

@@ -55,6 +55,10 @@ class Explicit(Model):
             "this model has no latents, so there is nothing to decode or to reconstruct from: use `generate`"
         )
 
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Nothing: there are no latents."""
+        return {}
+
     @torch.no_grad()
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """n draws of x, each as a point mass: they are drawn now, not when they are asked for."""

@@ -122,3 +122,10 @@ class Flat(Model):
         given = () if context is None else (context,)
         drawn = [draw_prior(prior(*given), n, None) for prior in self.priors]
         return self.likelihood(*drawn, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws from the prior, (n, *event); code numbers of discrete latents."""
+        given = () if context is None else (context,)
+        priors = [prior(*given) for prior in self.priors]
+        return {name: encoded(p, draw_prior(p, n, None)) for name, p in zip(self.names, priors, strict=True)}

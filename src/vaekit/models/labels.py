@@ -154,3 +154,9 @@ class LabelMarginal(Model, Classifier):
         """
         y = self.prior().sample(torch.Size((n,))) if context is None else context
         return self.model.generate(n, y)
+
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws of y from p(y), or the given labels, and of z from p(z|y)."""
+        y = self.prior().sample(torch.Size((n,))) if context is None else context
+        return {**self.model.draw_latents(n, y), "y": y}

@@ -59,6 +59,10 @@ class Model(nn.Module, ABC):
         """p(x | latents), values as `encode` gives them; a latent not given stands at its prior's mean."""
 
     @abstractmethod
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws from the prior, (n, *event), as `encode` gives them: what `decode` takes."""
+
+    @abstractmethod
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """p(x|z) for n draws of z from the prior: take its `mean`, or `sample()` it."""
 

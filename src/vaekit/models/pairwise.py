@@ -145,3 +145,7 @@ class Pairwise(Model):
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """p(x|z) for n draws of z from the prior."""
         return self.model.generate(n, context)
+
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws from the prior, (n, *event)."""
+        return self.model.draw_latents(n, context)

@@ -149,7 +149,20 @@ class TopDown(Hierarchy):
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """p(x|z) for n ancestral draws zL, ..., z1."""
         given = () if context is None else (context,)
-        above: tuple[Tensor, ...] = ()
-        for prior in reversed(self.priors):
-            above = (self._draw_level(prior(*above, *given), n, above, None), *above)
+        above = [value for value, _ in self._drawn(n, given)]
         return self.likelihood(*above, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n ancestral draws, (n, *event); code numbers of discrete latents."""
+        drawn = self._drawn(n, () if context is None else (context,))
+        return {name: encoded(p, value) for name, (value, p) in zip(self.names, drawn, strict=True)}
+
+    def _drawn(self, n: int, context: tuple[Tensor, ...]) -> list[tuple[Tensor, Distribution]]:
+        """An ancestral draw of every level and its prior, from the data upwards."""
+        found: list[tuple[Tensor, Distribution]] = []
+        for prior in reversed(self.priors):
+            above = tuple(value for value, _ in found)
+            p = prior(*above, *context)
+            found.insert(0, (self._draw_level(p, n, above, None), p))
+        return found

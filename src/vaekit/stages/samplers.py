@@ -184,6 +184,11 @@ class Composed(Model):
         """p(x|z) for n draws of z from the sampler."""
         return self.model.decode(self.sampler.sample(n, context), context)
 
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws from the sampler."""
+        return self.sampler.sample(n, context)
+
 
 def codes_of(data: Encoded, limit: int | None = None, seed: int = 0) -> Tensor:
     """One draw of the latent for every datum, or for a random `limit` of them: (N, *event), on the CPU."""
