@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "src"))  # the pages are of this tree
 
 import api_pages
 import links
 import recipe_pages
-from mkdocs.structure.files import File, Files
 
 
 def on_config(config: Any) -> Any:
