@@ -247,7 +247,9 @@ def _shown(name: str) -> list[str]:
 def _source(name: str) -> list[str]:
     path = Path(inspect.getsourcefile(import_module(f"vaekit.recipes.{name}")) or "")
     text = path.read_text(encoding="utf-8").rstrip()
-    lines = text.splitlines()[ast.parse(text).body[0].end_lineno :]  # behind the docstring, which stands above
+    lines = text.splitlines()[
+        ast.parse(text).body[0].end_lineno :
+    ]  # behind the docstring, which stands above
     while lines and not lines[0]:
         lines.pop(0)
     block = textwrap.indent("\n".join(["```python", *lines, "```"]), "    ")

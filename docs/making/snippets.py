@@ -180,14 +180,17 @@ def differs(shown: str, got: str, numbers: bool, tolerance: float = 0.05) -> str
     Args:
         shown: on the page; a line `...` stands for any lines.
         got: what was printed.
-        numbers: whether numbers have to agree, to `tolerance` of their value or 0.05; times never have to.
+        numbers: whether numbers have to agree, to `tolerance` of their value or 0.05; times never have to. If
+            not, neighbouring lines of the same words count as one.
         tolerance: see there.
     """
     if not shown:
         return None
-    lines = [line.rstrip() for line in got.splitlines()]
+    lines, wanted = ([line.rstrip() for line in text.splitlines()] for text in (got, shown))
+    if not numbers:  # a loop that is cut short prints fewer lines of the same words
+        lines, wanted = _once(lines), _once(wanted)
     at, free = 0, False
-    for line in (line.rstrip() for line in shown.splitlines()):
+    for line in wanted:
         if line == "...":
             free = True
             continue
@@ -202,11 +205,19 @@ def differs(shown: str, got: str, numbers: bool, tolerance: float = 0.05) -> str
 
 def _alike(shown: str, got: str, numbers: bool, tolerance: float) -> bool:
     shown, got = _TIME.sub("a while", shown), _TIME.sub("a while", got)
-    words = [" ".join(_NUMBER.sub("#", text).replace("+-", "").split()) for text in (shown, got)]
-    if words[0] != words[1]:
+    if _words(shown) != _words(got):
         return False
     pairs = zip(_NUMBER.findall(shown), _NUMBER.findall(got), strict=True)
     return not numbers or all(_near(_value(a), _value(b), tolerance) for a, b in pairs)
+
+
+def _words(text: str) -> str:
+    return " ".join(_NUMBER.sub("#", text).replace("+-", "").split())
+
+
+def _once(lines: list[str]) -> list[str]:
+    """Of neighbouring lines of the same words, the first."""
+    return [line for i, line in enumerate(lines) if i == 0 or _words(line) != _words(lines[i - 1])]
 
 
 def _value(number: str) -> float:
@@ -225,7 +236,10 @@ def main(pages: list[Path]) -> None:
         for page in whole:
             print(f"# {page.name}")
             for block, shown, got in Reader(shortened=False).follow(page):
-                print(f"## {block.where}  {differs(shown, got, numbers=True) or 'as shown'}\n{got}\n", flush=True)
+                print(
+                    f"## {block.where}  {differs(shown, got, numbers=True) or 'as shown'}\n{got}\n",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
