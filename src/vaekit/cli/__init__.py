@@ -25,11 +25,13 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "sample": ("vaekit.cli.produce", "sample_command", "draw new data: a picture, a table or an array"),
     "encode": ("vaekit.cli.produce", "encode_command", "turn data into latents"),
     "reconstruct": ("vaekit.cli.produce", "reconstruct_command", "send data through the latents and back"),
+    "export": ("vaekit.cli.export", "export_command", "write a model for other runtimes, or for the hub"),
     "disrupt": (
         "vaekit.cli.disrupt",
         "disrupt_command",
         "break the latents in turn: which factors go?",
     ),
+    "explore": ("vaekit.cli.explore", "explore_command", "move through the latents on a page"),
     "study": ("vaekit.cli.study", "study_command", "carry out many runs from one file, in one table"),
     "reproduce": ("vaekit.cli.catalogue", "reproduce_command", "check a published claim"),
     "list": ("vaekit.cli.catalogue", "list_command", "list recipes, data, studies or reproductions"),

@@ -94,6 +94,11 @@ class Bernoulli(Lean):
         mean = self.mean
         return mean * (1 - mean)
 
+    @property
+    def stddev(self) -> Tensor:
+        """sqrt(p (1 - p)) = 1 / (2 cosh(l / 2)), which keeps its digits where p is close to 0 or 1."""
+        return 0.5 / (0.5 * self.logits).cosh()
+
     @torch.no_grad()
     def sample(self, sample_shape: SampleShape = ()) -> Tensor:
         """Zeros and ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,13 +79,8 @@ class Codes:
 
     def decode(self, values: Tensor, context: Tensor | None, lowest: int = 0) -> Distribution:
         """p(x|z) of rows (R, K); levels below `lowest` are left to follow from those above."""
-        parts = values.split([shape.numel() for shape in self.shapes.values()], dim=1)
-        given = {
-            name: part.reshape(-1, *shape).long() if name in self.discrete else part.reshape(-1, *shape)
-            for level, ((name, shape), part) in enumerate(zip(self.shapes.items(), parts, strict=True))
-            if level >= lowest
-        }
-        return self.model.decode(given, context)
+        given = apart(values, self.shapes, self.discrete)
+        return self.model.decode(dict(list(given.items())[lowest:]), context)
 
     def walk(self, centre: int, column: int, values: Tensor) -> Tensor:
         """Likelihood means as one latent goes through `values` (R,), the others at the datum `centre`."""
@@ -99,6 +94,21 @@ class Codes:
             # in a chain the data hang on the lowest level alone: let the levels below follow this one
             decoded = self.decode(rows, context, lowest=level).mean
         return decoded
+
+
+def apart(values: Tensor, shapes: Mapping[str, torch.Size], discrete: Collection[str]) -> dict[str, Tensor]:
+    """Latents that stand side by side, (R, K), as a model takes them: latent name -> (R, *event).
+
+    Args:
+        values: the first latent's elements first.
+        shapes: latent name -> event shape, in the order of the columns.
+        discrete: names of the latents that are codes, which become int64.
+    """
+    parts = values.split([shape.numel() for shape in shapes.values()], dim=1)
+    found = {}
+    for (name, shape), part in zip(shapes.items(), parts, strict=True):
+        found[name] = part.reshape(-1, *shape).long() if name in discrete else part.reshape(-1, *shape)
+    return found
 
 
 def take(data: Data, rows: Sequence[int] | Tensor, model: Model) -> Batch:
@@ -148,7 +158,7 @@ def _rates(model: Model, pieces: list[Batch]) -> Tensor | None:
     totals: list[Tensor] = []
     for piece in pieces:
         columns = []
-        for latent in model(piece).latents.values():
+        for latent in model.infer(piece).latents.values():
             q, p = latent.q, latent.p
             if not isinstance(q, DiagonalNormal) or not isinstance(p, DiagonalNormal | StandardNormal):
                 return None

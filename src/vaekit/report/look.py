@@ -181,3 +181,12 @@ def plain_ticks(axis: Any, most: int = 5, whole: bool = False) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(most, integer=whole))
+
+
+def log_ticks(axis: Any) -> None:
+    """Plain numbers on a logarithmic axis, also where it spans less than a decade or two."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=5))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -14,7 +14,15 @@ from vaekit.data.restore import assemble
 from vaekit.data.spec import Spec
 from vaekit.report.codes import Codes
 from vaekit.report.parts import Figure, Picture
-from vaekit.report.walks import STEPS, draw_noise, prior_context, repeated, walk_plan, walk_words
+from vaekit.report.walks import (
+    STEPS,
+    draw_noise,
+    prior_context,
+    repeated,
+    source_word,
+    walk_plan,
+    walk_words,
+)
 
 _LARGEST_TILE = 96
 _BUDGET = {1: 400_000, 3: 180_000}  # elements of a grid by channels: keeps the file small
@@ -93,19 +101,24 @@ class Pixels:
         pairs: bool = False,
         label: str = "",
         widest: int = 912,
+        ends: bool = False,
     ) -> Picture:
-        """Pictures row by row, with transparent gaps; `pairs` sets every second row off from the next."""
+        """Pictures row by row, with transparent gaps.
+
+        `pairs` sets every second row off from the next, `ends` the first and last column off from the rest.
+        """
         from PIL import Image
 
         count, channels, height, width = tiles.shape
         rows = -(-count // columns)
         gap = max(1, round(4 / self.zoom))
         tops = [row * (height + gap) + (row // 2 * 2 * gap if pairs else 0) for row in range(rows)]
-        canvas = torch.zeros(
-            channels + 1, tops[-1] + height, columns * (width + gap) - gap, dtype=torch.uint8
-        )
+        lefts = [column * (width + gap) for column in range(columns)]
+        if ends:
+            lefts = [x + 3 * gap * ((i > 0) + (i == columns - 1)) for i, x in enumerate(lefts)]
+        canvas = torch.zeros(channels + 1, tops[-1] + height, lefts[-1] + width, dtype=torch.uint8)
         for number, tile in enumerate((tiles * 255).round().to(torch.uint8)):
-            top, left = tops[number // columns], number % columns * (width + gap)
+            top, left = tops[number // columns], lefts[number % columns]
             canvas[:channels, top : top + height, left : left + width] = tile
             canvas[channels, top : top + height, left : left + width] = 255
         image = Image.fromarray(canvas.permute(1, 2, 0).contiguous().numpy())
@@ -167,7 +180,7 @@ def samples(pixels: Pixels, codes: Codes, noisy: bool, shown: str) -> Figure:
             pixels.values(drawn.mean, context), columns, f"{count} pictures decoded from draws of the prior."
         )
     ]
-    source = "prior" if codes.source is codes.model else "later stages"
+    source = source_word(codes)
     caption = f"{count} draws of the {source}{said}; {shown}."
     if noisy and (noise := draw_noise(drawn)) is not None:
         few = pixels.values(noise, context)[:columns]

@@ -1,0 +1,284 @@
+"""What of a run is explored: what decodes, held-out data as its codes, where new codes come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaekit.data.batch import Data
+from vaekit.data.spec import Spec
+from vaekit.distributions import Discrete, PointMass, SparsePrecisionNormal
+from vaekit.errors import UnsupportedError, UserError
+from vaekit.metrics.passes import home_of
+from vaekit.models import Flat, LabelMarginal, Model, Pairwise
+from vaekit.randomness import own_stream, quiet
+from vaekit.report.codes import Codes, encode
+from vaekit.runs import Run
+from vaekit.stages import Composed
+
+SEED = 0
+POINTS = 2000
+"""Held-out data on the map at most."""
+
+_NUMBERS = 250_000  # of all codes of the points, and of all conditions: about a megabyte each
+_DRAWS = 2000  # of the prior, where there are no data to tell how far the latents reach
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model with its surroundings, in the state in which the page shows it.
+
+    Args:
+        run: where it comes from.
+        model: encodes and decodes, in eval mode.
+        shapes: latent name -> event shape, in the order of the columns of a code.
+        discrete: names of the latents that are codes.
+        codes: held-out data as the model sees them, or None where the data cannot be had.
+        held: what these data are: "test" or "validation".
+        samplers: name -> the model whose `draw_latents` draws, the usual one first.
+        contexts: conditions to choose from, (m, *context), with their names; None where there are none.
+        notes: what could not be had, for people.
+    """
+
+    run: Run
+    model: Model
+    shapes: dict[str, torch.Size]
+    discrete: frozenset[str]
+    codes: Codes | None
+    held: str
+    samplers: dict[str, Model]
+    contexts: tuple[Tensor, list[str]] | None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def spec(self) -> Spec:
+        """Of the data."""
+        return self.run.spec
+
+    @property
+    def size(self) -> int:
+        """K, the number of columns of a code."""
+        return sum(shape.numel() for shape in self.shapes.values())
+
+    @property
+    def names(self) -> list[str]:
+        """A name for every column, as in `Codes.labels`; that of a label names its class."""
+        found = [f"{name} {i + 1}" for name, shape in self.shapes.items() for i in range(shape.numel())]
+        classes = self.spec.class_names or [str(i) for i in range(self.spec.classes or 0)]
+        for column, label in zip(self.labels, classes, strict=False):
+            found[column] = f"y {label}"
+        return found
+
+    @property
+    def labels(self) -> list[int]:
+        """Columns that are shares of the classes of a label."""
+        if not isinstance(self.model, LabelMarginal):
+            return []
+        before = 0
+        for name, shape in self.shapes.items():
+            if name == "y":
+                return list(range(before, before + shape.numel()))
+            before += shape.numel()
+        return []
+
+    @property
+    def whole(self) -> bool:
+        """Whether a code is whole numbers and nothing else."""
+        return self.discrete == set(self.shapes)
+
+    def coded(self, codes: Tensor) -> Tensor:
+        """Codes in the type in which the page has them: int32 where they are whole numbers."""
+        return codes.round().int() if self.whole else codes.float()
+
+    @property
+    def encodes(self) -> bool:
+        """Whether a datum by itself can be encoded: not where a part of it is the condition."""
+        return self.spec.quadrants is None
+
+    @property
+    def spreads(self) -> bool:
+        """Whether the likelihood says how sure it is of every element."""
+        return self.decode(self.middle[None], self.given(1))[1] is not None
+
+    @property
+    def aggregate(self) -> Tensor:
+        """Draws of the aggregate posterior (N, K), or of the prior where there are no data."""
+        return self.codes.draws if self.codes is not None else self.draw("prior", _DRAWS, SEED)
+
+    @property
+    def middle(self) -> Tensor:
+        """A code to begin with, (K,): that of a datum, or the middle of the prior."""
+        if self.codes is not None:
+            return self.codes.means[0]
+        return self.draw("prior", 1, SEED)[0] if self.discrete else self.aggregate.mean(0)
+
+    def given(self, n: int) -> Tensor | None:
+        """Conditions for n rows, in turn."""
+        if self.contexts is None:
+            return None
+        every = self.contexts[0]
+        return every[torch.arange(n) % len(every)]
+
+    def draw(self, sampler: str, n: int, seed: int) -> Tensor:
+        """Codes (n, K) from a sampler; a conditional one gets the conditions in turn.
+
+        Raises:
+            UnsupportedError: if it draws not every latent.
+        """
+        model = self.samplers[sampler]
+        where, _ = home_of(model)
+        with quiet(model, where, seed):
+            drawn = model.draw_latents(n, self.given(n))
+        if missing := [name for name in self.shapes if name not in drawn]:
+            raise UnsupportedError(f"it draws no {', '.join(missing)}")
+        return torch.cat([drawn[name].flatten(1).float() for name in self.shapes], dim=1)
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Mean of p(x|z), and its standard deviation where it says one, (N, *event) each.
+
+        Tokens have no mean: of these it is the probability of each, (N, T, vocabulary).
+
+        Args:
+            codes: (N, K), whole numbers where the latents are codes.
+            context: (N, *context) in a conditional model.
+
+        Raises:
+            ValueError: for numbers that are no codes of the model.
+        """
+        parts = codes.split([shape.numel() for shape in self.shapes.values()], dim=1)
+        given = {
+            name: part.reshape(-1, *shape).long() if self.whole else part.reshape(-1, *shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+        p = self.model.decode(given, context)
+        if self.spec.vocabulary is not None:
+            return p.probs, None
+        return p.mean, spread(p)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Mean of q(z|x), and its standard deviation where it has one, (N, K) each."""
+        batch = {"x": x} if context is None else {"x": x, "c": context}
+        codes = self.model.encode(batch)
+        mean = torch.cat([codes[name].flatten(1) for name in self.shapes], dim=1)
+        if not isinstance(self.model, Flat | Pairwise):
+            return mean, None
+        with quiet(self.model, x.device, SEED):
+            latents = self.model.infer(batch).latents
+        parts = [spread(latents[name].q) for name in self.shapes]
+        known = [part.flatten(1) for part in parts if part is not None]
+        return mean, torch.cat(known, dim=1) if len(known) == len(parts) else None
+
+
+def spread(p: Distribution) -> Tensor | None:
+    """The standard deviation of every element, where a likelihood says one."""
+    if isinstance(p, Discrete | PointMass | SparsePrecisionNormal):
+        return None
+    try:
+        return p.stddev
+    except (NotImplementedError, UnsupportedError):
+        return None
+
+
+def subject_of(run: Run) -> Subject:
+    """Load what is explored.
+
+    Raises:
+        UserError: if the run has no weights yet, or its model has no latents.
+    """
+    notes: list[str] = []
+    model = _model(run, notes)
+    if not model.names:
+        raise UserError(
+            f"the model of {run.path} has no latents, so there is nothing to move: `vaekit sample` shows "
+            "what it draws"
+        )
+    where, _ = home_of(model)
+    if run.record.get("status") not in (None, "finished"):
+        notes.append(f"This run is {run.record['status']}, not finished: the page shows how far it got.")
+    held = _held(run, notes)
+    contexts = None
+    with quiet(model, where, SEED), torch.no_grad():
+        if run.spec.context is not None:
+            contexts = _contexts(run, None if held is None else held[1])
+        first = model.draw_latents(1, None if contexts is None else contexts[0][:1])
+        shapes = {name: first[name].shape[1:] for name in model.names}
+        discrete = frozenset(name for name in model.names if not first[name].is_floating_point())
+        codes = None
+        if held is not None:
+            columns = max(sum(shape.numel() for shape in shapes.values()), 1)
+            most = max(min(POINTS, _NUMBERS // columns), 50)
+            with own_stream(where, SEED):
+                codes = encode(model, held[1], most)
+    samplers = dict(_samplers(run, model, shapes, notes))
+    held_name = "" if held is None else held[0]
+    return Subject(run, model, shapes, discrete, codes, held_name, samplers, contexts, notes)
+
+
+def _model(run: Run, notes: list[str]) -> Model:
+    """The model itself, or that of a later stage on the data, which takes its place."""
+    model = run.model()
+    try:
+        source = run.generator()
+    except UserError as error:
+        notes.append(f"The later stages are left out: {error}.")
+        return model
+    return model if isinstance(source, Composed) else source
+
+
+def _held(run: Run, notes: list[str]) -> tuple[str, Data] | None:
+    try:
+        splits = run.data()
+    except UserError as error:
+        notes.append(
+            f"There are no points on the map, and the range of each slider follows from the prior: {error}."
+        )
+        return None
+    return ("test", splits.test) if len(splits.test) else ("validation", splits.valid)
+
+
+def _contexts(run: Run, data: Data | None) -> tuple[Tensor, list[str]]:
+    """Every class where the condition is the label, else the conditions of some held-out data."""
+    spec = run.spec
+    context = spec.context or ()
+    if context == (spec.classes,):
+        names = list(spec.class_names or (str(k) for k in range(context[0])))
+        return torch.eye(context[0]), names
+    if data is None:
+        raise UserError(
+            f"the model of {run.path} needs conditions, and the data that hold them cannot be had: put the "
+            "data back where they were"
+        )
+    size = torch.Size(context).numel()
+    count = max(1, min(32, len(data), _NUMBERS // size))
+    rows = torch.linspace(0, len(data) - 1, count).round().long()
+    return data.take(rows)["c"].cpu(), [f"condition of datum {row + 1}" for row in rows.tolist()]
+
+
+def _samplers(
+    run: Run, model: Model, shapes: dict[str, torch.Size], notes: list[str]
+) -> Iterator[tuple[str, Model]]:
+    """What draws codes of this model, the usual one first."""
+    names = sorted(run.samplers(), key=lambda name: {"stages": 0, "prior": 1}.get(name, 2))
+    for name in names:
+        try:
+            source = model if name == "prior" else run.generator(name)
+            if name == "stages" and not isinstance(source, Composed):
+                continue  # the stage is the model that is explored
+            context = run.spec.context
+            given = None if context is None else torch.zeros(1, *context)
+            where, _ = home_of(source)
+            with quiet(source, where, SEED):
+                drawn = source.draw_latents(1, given)
+            found = {key: value.shape[1:] for key, value in drawn.items()}
+            if found != shapes:
+                raise UnsupportedError("it draws other latents than this model has")
+        except (UserError, UnsupportedError, NotImplementedError) as error:
+            notes.append(f"The sampler {name!r} is left out: {error}.")
+            continue
+        yield name, source
