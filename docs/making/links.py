@@ -1,4 +1,4 @@
-"""Links that leave `docs/`: what they lead to becomes a page of the site, so that the site needs no network."""
+"""Links that leave `docs/`: what they lead to becomes a page of the site, which then needs no network."""
 
 from __future__ import annotations
 

@@ -106,9 +106,8 @@ class Stage:
                 soft = tuple(int(0.55 * value + 0.45 * 255) for value in colours[label])
                 draw.ellipse(scaled((x - 1.3, y - 1.3, x + 1.3, y + 1.3)), fill=soft)
         for label, z in enumerate(names):
-            draw.text(
-                scaled(self.place(z)), str(label), INK, self.font, anchor="mm", stroke_width=3, stroke_fill="white"
-            )  # fmt: skip
+            edge = {"stroke_width": 3, "stroke_fill": "white"}
+            draw.text(scaled(self.place(z)), str(label), INK, self.font, anchor="mm", **edge)
 
     def place(self, z: np.ndarray) -> tuple[float, float]:
         """Where a code lies on the map, in pixels of the finished picture."""
@@ -124,7 +123,7 @@ class Stage:
             share = (z[latent] - self.low[latent]) / (self.high[latent] - self.low[latent])
             x = TRACK[0] + float(share) * (TRACK[1] - TRACK[0])
             draw.text(scaled((TRACK[0], height - 34)), f"z {latent + 1}", INK, self.font)
-            value = f"{z[latent]:+.2f}".replace("-", "−")
+            value = f"{z[latent]:+.2f}"
             draw.text(scaled((TRACK[1], height - 34)), value, INK, self.font, anchor="ra")
             draw.rounded_rectangle(scaled((TRACK[0], height - 3, TRACK[1], height + 3)), 3 * FINE, LINE)
             draw.rounded_rectangle(scaled((TRACK[0], height - 3, x, height + 3)), 3 * FINE, "#f0b7b3")
@@ -157,9 +156,8 @@ def animation(images: list[Image.Image], quality: int = 62) -> bytes:
     """An animated WebP file that goes on for ever."""
     buffer = io.BytesIO()
     first, *rest = images
-    first.save(
-        buffer, "WEBP", save_all=True, append_images=rest, duration=MILLISECONDS, loop=0, quality=quality, method=6
-    )  # fmt: skip
+    forever = {"save_all": True, "append_images": rest, "duration": MILLISECONDS, "loop": 0}
+    first.save(buffer, "WEBP", quality=quality, method=6, **forever)
     return buffer.getvalue()
 
 

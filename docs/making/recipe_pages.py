@@ -43,7 +43,7 @@ EXAMPLES = {
     "m2": "digits --labelled 100",
     "ppca": "table.csv",
 }
-"""Recipe -> what it may be trained on from the command line, where that is not `digits`; None: it is a stage."""
+"""Recipe -> what it can be trained on, where that is not `digits`; None: it is a stage of another."""
 
 _STAGES = {
     "code_prior": "`vq_vae` and `vq_vae2` train it on their codes as a later stage.",
@@ -68,8 +68,8 @@ def parts(name: str) -> dict[str, Any]:
     at = next((i for i, paragraph in enumerate(rest) if paragraph.startswith("Differences from")), None)
     if at is None or at == len(rest) - 1:
         raise ValueError(
-            f"the docstring of the recipe {name!r} has no paragraph `Differences from the paper: ...` followed "
-            "by the reference: every recipe says both"
+            f"the docstring of the recipe {name!r} has no paragraph `Differences from the paper: ...` with the "
+            "reference behind it: every recipe says both"
         )
     return {"title": title, "about": rest[:at], "differences": rest[at:-1], "reference": rest[-1]}
 
@@ -126,10 +126,10 @@ def index() -> str:
     lines = [
         "# Systems",
         "",
-        "Every published system is a short recipe over the same core: one file, one function. Its page is made "
-        "from its docstring and its signature, and its status from the [recorded experiments]"
-        "(../reproductions.md): *reproduced* (every recorded claim shown), *partly* (some), *checked* (closed "
-        "forms and contracts only).",
+        "Every published system is a short recipe over the same core: one file, one function. Its page is "
+        "made from its docstring and its signature, and its status from the [recorded experiments]"
+        "(../reproductions.md): *reproduced* (every recorded claim shown), *partly* (some), *checked* "
+        "(closed forms and contracts only).",
     ]
     for family, names in FAMILIES.items():
         lines += ["", f"## {family}", "", "| recipe | what it is | status |", "| --- | --- | --- |"]
@@ -190,8 +190,8 @@ def _training(name: str) -> list[str]:
         f"$ {typed}",
         "```",
         "",
-        f"In Python: `vaekit.train({name!r}, {data!r})`, with the arguments below and those of `vaekit.train`. "
-        f"All options: `vaekit train {name} --help`.".replace("'", '"'),
+        f'In Python: `vaekit.train("{name}", "{data}")`, with the arguments below and those of '
+        f"`vaekit.train`. All options: `vaekit train {name} --help`.",
         "",
     ]
 

@@ -1,8 +1,9 @@
 """The code on our pages: found, and run from top to bottom in an empty folder.
 
-Python stands in ```python blocks. Commands stand in ```console blocks, behind `$ `, with what they print below
-them; a line `...` stands for lines that are left out. A ```text block behind a comment `<!-- output -->` is what
-the Python above it prints. A comment on the line before a block says how the tests treat it:
+Python stands in ```python blocks. Commands stand in ```console blocks, behind `$ `, with what they print
+below them; a line `...` stands for lines that are left out. A ```text block behind a comment
+`<!-- output -->` is what the Python above it prints. A comment on the line before a block says how the tests
+treat it:
 
     <!-- run -->                      commands: carried out, not only parsed
     <!-- run: --epochs 20 -> --epochs 1; 500 -> 5 -->
@@ -10,8 +11,8 @@ the Python above it prints. A comment on the line before a block says how the te
     <!-- slow: why -->                carried out in the slow tests alone
     <!-- not run: why -->             Python: read, and not carried out
 
-Python is always run, with `<!-- run: ... -->` where words are to be replaced. `<!-- continues: PAGE -->` anywhere
-on a page says that it goes on in the folder that PAGE leaves.
+Python is always run, with `<!-- run: ... -->` where words are to be replaced. `<!-- continues: PAGE -->`
+anywhere on a page says that it goes on in the folder that PAGE leaves.
 
 `python docs/making/snippets.py PAGE ...` runs pages as they are written and prints what their blocks print.
 """
@@ -32,10 +33,11 @@ from pathlib import Path
 from typing import Any
 
 _BLOCK = re.compile(
-    r"^(?:<!-- (?P<mark>[^\n]*?) -->\n+)?(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```$",
+    r"^(?:<!-- (?P<mark>[^\n]*?) -->\n+)?(?P<indent> *)```(?P<language>\w*)[^\n]*\n"
+    r"(?P<code>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
-_NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 _TIME = re.compile(r"\b\d+(?:\.\d+)? (?:ms|s|min|h)\b")
 
 
@@ -221,7 +223,7 @@ def _once(lines: list[str]) -> list[str]:
 
 
 def _value(number: str) -> float:
-    return float(number.replace(",", "").replace("−", "-"))
+    return float(number.replace(",", ""))
 
 
 def _near(a: float, b: float, tolerance: float) -> bool:

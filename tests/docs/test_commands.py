@@ -54,8 +54,7 @@ def commands(page):
     for block in snippets.blocks(page):
         if block.language in ("console", "sh", "bash"):
             yield from (command for command, _ in block.commands())
-    for line in re.findall(r"^    (?:\$ )?(vaekit .*?)(?:  .*)?$", page.read_text(), flags=re.MULTILINE):
-        yield line
+    yield from re.findall(r"^    (?:\$ )?(vaekit .*?)(?: +# .*)?$", page.read_text(), flags=re.MULTILINE)
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     yield from re.findall(r"`(vaekit [^`]+)`", text.replace("\n", " "))
 

@@ -80,8 +80,8 @@ def test_differences_are_seen(shown, got, numbers, same):
 def test_marks_are_read(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "<!-- run: 20 -> 1; a b -> c -->\n```console\n$ vaekit a b \\\n  --n 20  # why\nshown\n$ vaekit\n```\n"
-        "<!-- not run: no -->\n```python\nx = 1\n```\n"
+        "<!-- run: 20 -> 1; a b -> c -->\n```console\n$ vaekit a b \\\n  --n 20  # why\nshown\n"
+        "$ vaekit\n```\n<!-- not run: no -->\n```python\nx = 1\n```\n"
     )
     first, second = snippets.blocks(page)
     assert first.commands() == [("vaekit a b --n 20", "shown"), ("vaekit", "")]
