@@ -68,8 +68,8 @@ def parts(name: str) -> dict[str, Any]:
     at = next((i for i, paragraph in enumerate(rest) if paragraph.startswith("Differences from")), None)
     if at is None or at == len(rest) - 1:
         raise ValueError(
-            f"the docstring of the recipe {name!r} has no paragraph `Differences from the paper: ...` with the "
-            "reference behind it: every recipe says both"
+            f"the docstring of the recipe {name!r} has no paragraph `Differences from the paper: ...` with "
+            "the reference behind it: every recipe says both"
         )
     return {"title": title, "about": rest[:at], "differences": rest[at:-1], "reference": rest[-1]}
 
