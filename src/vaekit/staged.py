@@ -93,6 +93,8 @@ def finish(run: Run, fit: Fit, system: System, show: Show | None, started: Start
         _mark(run, "interrupted")
         raise Stopped(run.path) from stop
     except BaseException:
+        with contextlib.suppress(UserError):  # the row of the epoch in which it failed says where
+            run.save_rows(fit.rows)
         _mark(run, "failed")
         raise
     run.update(status="finished")

@@ -241,6 +241,15 @@ def test_a_standard_deviation_is_given_where_there_is_one(flat):
     assert spread(distributions.OneHot(torch.zeros(2, 3, 4), 2)) is None
 
 
+def test_structured_residuals_leave_without_their_spread():
+    spec = Spec("toy", (1, 4, 4), "unit", 20)
+    model = recipes.structured_vae(spec, latents=3, hidden=(8,), neighbourhood=3, start=1).model.eval()
+    assert halve(model, spec).decoder.spreads  # while they are one number
+    model.likelihood.after_step()
+    assert model.likelihood.started
+    assert not halve(model, spec).decoder.spreads
+
+
 def test_text_leaves_as_the_most_probable_tokens():
     spec = Spec("text", (6,), "categorical", 40, levels=4, vocabulary=("a", "b", "c", " "))
     torch.manual_seed(0)

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "disrupt_command",
         "break the latents in turn: which factors go?",
     ),
+    "doctor": ("vaekit.cli.doctor", "doctor_command", "examine data before training, or a run after it"),
     "explore": ("vaekit.cli.explore", "explore_command", "move through the latents on a page"),
     "study": ("vaekit.cli.study", "study_command", "carry out many runs from one file, in one table"),
     "reproduce": ("vaekit.cli.catalogue", "reproduce_command", "check a published claim"),
@@ -85,7 +86,7 @@ def _dispatch(arguments: list[str]) -> int:
     module, function, _ = COMMANDS[name]
     command: Callable[..., int] = getattr(import_module(module), function)
     try:
-        if name == "train":  # its options depend on the recipe
+        if name in ("train", "doctor"):  # with options of a recipe, or of data, besides their own
             return command(rest)
         from vaekit.cli.parsing import call
 

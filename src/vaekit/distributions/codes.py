@@ -113,17 +113,13 @@ class UniformCodes(Discrete):
     def __init__(self, codebook: Tensor, positions: tuple[int, ...]) -> None:
         super().__init__(1 + len(positions))
         self.codebook = codebook
+        self.levels = len(codebook)
         self.positions = torch.Size(positions)
 
     @property
     def shape(self) -> torch.Size:
         """(D, *positions): there are no batch axes."""
         return torch.Size((self.codebook.shape[1], *self.positions))
-
-    @property
-    def levels(self) -> int:
-        """K."""
-        return len(self.codebook)
 
     def codes_of(self, value: Tensor) -> Tensor:
         """The numbers of the codes whose vectors these are, (*lead, *positions), int64."""

@@ -118,7 +118,7 @@ def listen(host: str, port: int | None) -> socket.socket:
         place.listen(_BACKLOG)
     except OSError as error:
         place.close()
-        where = f"{bracketed(host)}:{address[1]}"
+        where = f"{bracketed(host)}:{int(address[1])}"
         reason = error.strerror or str(error)
         raise UserError(f"cannot listen at {where} ({reason}): choose another --port or --host") from error
     return place

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from vaekit.data.batch import Data
 from vaekit.data.spec import Spec
-from vaekit.distributions import Discrete, PointMass, SparsePrecisionNormal
+from vaekit.distributions import Categorical, Discrete, PointMass, SparsePrecisionNormal
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.metrics.passes import home_of
 from vaekit.models import Flat, LabelMarginal, Model, Pairwise
@@ -156,7 +156,7 @@ class Subject:
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
         p = self.model.decode(given, context)
-        if self.spec.vocabulary is not None:
+        if isinstance(p, Categorical) and self.spec.vocabulary is not None:
             return p.probs, None
         return p.mean, spread(p)
 
