@@ -17,7 +17,6 @@ from vaekit.cli.parsing import form_of, known_options, parse
 from vaekit.cli.train import _form, _recipe_in
 from vaekit.errors import UserError
 
-
 train_form = functools.cache(_form)
 """The options of `vaekit train` with one recipe; making them takes a while."""
 
