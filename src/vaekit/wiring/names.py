@@ -114,8 +114,7 @@ def make_reconstruction(
 
     Raises:
         UnsupportedError: if a point is asked for where the data are no measured values, or the likelihood
-        does
-            not fit the data.
+            does not fit the data.
     """
     if name != "point":
         return make_likelihood(name, spec, network), "distortion", Distortion()
