@@ -48,5 +48,8 @@ def page(package: str) -> str:
     """The page of a package, in Markdown."""
     lines = [f"# {PACKAGES[package]}", "", f"`import {package}`", ""]
     for name in names(package):
-        lines += [f"::: {name}", ""]
+        lines += [f"::: {name}"]
+        if package == "vaekit":  # it is imported from here, wherever it is defined
+            lines += ["    options:", f"      heading: vaekit.{name.rpartition('.')[2]}"]
+        lines += [""]
     return "\n".join(lines)
