@@ -1,4 +1,4 @@
-"""Data of a model as files: a PNG grid, a CSV table in original units, a NumPy array."""
+"""Data of a model as files: a PNG grid, a CSV table in original units, text, sound, a NumPy array."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaekit.data import assemble, original_units
+from vaekit.data import assemble, original_units, recording, texts
+from vaekit.data.sound import wav
 from vaekit.data.spec import Spec
 from vaekit.errors import UserError
 from vaekit.files import write_whole
@@ -39,7 +40,9 @@ def place(out: Path | None, folder: Path, stem: str, default: str, allowed: Sequ
 def endings(spec: Spec) -> tuple[str, ...]:
     """What data of a spec can be written as, the usual one first; .npy is for everything."""
     if _picture(spec) is not None:
-        return (".png", ".npy")
+        return (".png", ".npy") if spec.sound is None else (".png", ".npy", ".wav")
+    if spec.vocabulary is not None:
+        return (".txt", ".npy")
     return (".csv", ".npy") if len(spec.shape) == 1 else (".npy",)
 
 
@@ -57,6 +60,14 @@ def write(path: Path, spec: Spec, x: Tensor, c: Tensor | None = None) -> str:
         pictures, remark = as_pictures(spec, whole(spec, x, c))
         write_bytes(path, png(grid(pictures)))
         return f"{len(x)} pictures{remark}"
+    if ending == ".txt":
+        lines = [text.replace("\n", "\\n") for text in texts(spec, x.tolist())]
+        write_bytes(path, "".join(f"{line}\n" for line in lines).encode("utf-8"))
+        return f"{len(x)} lines of text, one a datum, line breaks written as \\n"
+    if ending == ".wav" and spec.sound is not None:
+        pause = x.new_zeros(len(x), spec.sound.rate // 4)
+        write_bytes(path, wav(torch.cat([recording(x, spec.sound), pause], 1).flatten(), spec.sound.rate))
+        return f"{len(x)} sounds one after another, phases found by repeated projection"
     values = original_units(spec, whole(spec, x, c)).cpu().numpy()
     if ending == ".csv":
         write_bytes(path, _csv(spec, values))

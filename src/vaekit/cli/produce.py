@@ -21,7 +21,9 @@ from vaekit.cli.outputs import (
     write_bytes,
 )
 from vaekit.cli.progress import say
+from vaekit.data import shown
 from vaekit.data.batch import Batch, Data
+from vaekit.data.spec import Spec
 from vaekit.errors import UserError
 from vaekit.models import Model, without_withheld
 from vaekit.pictures import grid, png
@@ -49,10 +51,10 @@ def sample_command(
     Args:
         run: the run directory.
         n: number of data.
-        out: a .png grid (images), a .csv table in original units (tables) or an .npy array; by default
-            samples.png, .csv or .npy in the run directory.
+        out: a .png grid (images), a .csv table in original units (tables), lines of .txt (text), a .wav with
+            one sound after another (spectrograms) or an .npy array; by default samples in the run directory.
         seed: of the draws.
-        mean: write the mean of p(x|z); the default for pictures.
+        mean: write the mean of p(x|z), the most probable tokens of text; the default for pictures.
         noise: draw from p(x|z), with its noise; the default for everything else.
         sampler: where z comes from: prior; stages, those that the run was trained with; mixture, hypersphere,
             flow or second, which are fitted to the codes of the training data when they are first asked for;
@@ -76,7 +78,7 @@ def sample_command(
         for begin in range(0, n, _AT_ONCE):
             size = min(_AT_ONCE, n - begin)
             p = model.generate(size, None if context is None else context[begin : begin + size])
-            parts.append(p.sample() if noisy else p.mean)
+            parts.append(p.sample() if noisy else shown(spec, p))
     written = write(path, spec, torch.cat(parts), context)
     held = "" if context is None else ", with conditions of test data"
     stages = sampler == "auto" and "stages" in opened.samplers()
@@ -147,7 +149,8 @@ def reconstruct_command(
         run: the run directory.
         data: train, valid or test of the run; or the name of a data set or a path, whose data have to fit.
         out: a .png with every row of data above the row of its reconstructions (images), a .csv table in
-            original units (tables) or an .npy array; by default reconstructions in the run directory.
+            original units (tables), lines of .txt (text), a .wav (spectrograms) or an .npy array; by default
+            reconstructions in the run directory.
         n: only the first so many data; 32 for pictures, else all, if nothing is said.
         labels: the label column of a table, which is left out.
     """
@@ -162,7 +165,7 @@ def reconstruct_command(
     with torch.no_grad():
         for batch in _batches(_source(opened, data, wanted, labels), wanted):
             originals.append(batch["x"])
-            rebuilt.append(_rebuilt(model, batch))
+            rebuilt.append(_rebuilt(spec, model, batch))
             contexts += [batch["c"]] if "c" in batch else []
     x, back = torch.cat(originals), torch.cat(rebuilt)
     context = torch.cat(contexts) if contexts else None
@@ -186,9 +189,8 @@ def _in_pairs(pictures: Tensor, across: int) -> Tensor:
     return torch.cat(lines)
 
 
-def _rebuilt(model: Model, batch: Batch) -> Tensor:
-    mean: Tensor = model.decode(model.encode(without_withheld(model, batch)), batch.get("c")).mean
-    return mean
+def _rebuilt(spec: Spec, model: Model, batch: Batch) -> Tensor:
+    return shown(spec, model.decode(model.encode(without_withheld(model, batch)), batch.get("c")))
 
 
 def _source(run: Run, data: str, limit: int | None, labels: str | None) -> Data:

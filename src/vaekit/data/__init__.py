@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from vaekit.data.identity import fingerprint
     from vaekit.data.loading import load, load_like
     from vaekit.data.pairs import PairData, paired
-    from vaekit.data.restore import assemble, original_units
-    from vaekit.data.spec import Kind, Spec
+    from vaekit.data.restore import assemble, original_units, shown
+    from vaekit.data.sound import recording, spectrogram
+    from vaekit.data.spec import Kind, Sound, Spec
     from vaekit.data.streams import StreamData
+    from vaekit.data.text import texts
 
 _HOMES = {
     "ArrayData": "arrays",
@@ -30,6 +32,7 @@ _HOMES = {
     "GridData": "grids",
     "Kind": "spec",
     "PairData": "pairs",
+    "Sound": "spec",
     "Spec": "spec",
     "Splits": "batch",
     "StreamData": "streams",
@@ -45,6 +48,10 @@ _HOMES = {
     "load_like": "loading",
     "names": "catalogue",
     "paired": "pairs",
+    "recording": "sound",
+    "shown": "restore",
+    "spectrogram": "sound",
+    "texts": "text",
 }
 
 __all__ = [
@@ -56,6 +63,7 @@ __all__ = [
     "GridData",
     "Kind",
     "PairData",
+    "Sound",
     "Spec",
     "Splits",
     "StreamData",
@@ -71,6 +79,10 @@ __all__ = [
     "names",
     "original_units",
     "paired",
+    "recording",
+    "shown",
+    "spectrogram",
+    "texts",
 ]
 
 

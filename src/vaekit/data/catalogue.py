@@ -176,6 +176,24 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
     ),
+    "spoken_digits": Entry(
+        "64x64 spectrograms of spoken digits (FSDD), 2,700 + 300 recordings, 10 classes; needs its "
+        "recordings",
+        brought=Brought(
+            ("fsdd",), "recordings.zip", "https://github.com/Jakobovski/free-spoken-digit-dataset"
+        ),
+    ),
+    "tiny_shakespeare": Entry(
+        "pieces of 64 characters of Shakespeare's plays, 15,684 + 1,743, 65 different characters",
+        "tinyshakespeare",
+        (
+            Remote(
+                "input.txt",
+                "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+                ("86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",),
+            ),
+        ),
+    ),
     **_grids(),
     "darcy": Entry(
         "pressure and velocity of a flow through porous ground, 512 + 512 fields of 33x33 (or 17, 65) from "

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from vaekit.data.files import locate, read_idx
 from vaekit.data.images import area_resize
 from vaekit.data.raw import Raw
+from vaekit.data.sound import read_spoken_digits
+from vaekit.data.text import read_shakespeare
 from vaekit.errors import UserError
 
 _CLOTHES = (
@@ -39,6 +41,10 @@ def read_named(name: str, *, size: int | None, channels: int | None) -> Raw:
         raw = _digits()
     elif name == "omniglot":
         raw, size = _omniglot(size or 28), None
+    elif name == "spoken_digits":
+        raw = read_spoken_digits()
+    elif name == "tiny_shakespeare":
+        raw = read_shakespeare()
     else:
         raw = _idx(name)
     for part in (raw, raw.test):

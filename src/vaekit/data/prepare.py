@@ -56,6 +56,13 @@ def nature_of(raw: Raw, kind: Kind | None, binarise: Binarise) -> Nature:
     Raises:
         UserError: if they contradict the declared kind, or are not such that they can be binarised.
     """
+    if raw.vocabulary is not None:
+        if kind not in (None, "categorical") or binarise not in ("auto", "none"):
+            raise UserError(
+                f"{raw.name} holds tokens, kind 'categorical'; got `kind` = {kind!r} and `binarise` = "
+                f"{binarise!r}: leave both out"
+            )
+        return Nature("categorical", len(raw.vocabulary), np.dtype(np.uint8))
     wanted = binarise
     if binarise == "auto":
         wanted = raw.binarise if kind in (None, "binary") else "none"
@@ -243,6 +250,8 @@ def treat(
         picture=picture,
         quadrants=quadrants,
         labelled=known_labels(raw.y, rows),
+        sound=raw.sound,
+        vocabulary=raw.vocabulary,
     )
     return Treatment(spec, nature, order, visible, context == "labels")
 

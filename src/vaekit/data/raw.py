@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vaekit.data.images import area_resize, channels_first, to_channels
 from vaekit.data.pictures import Pictures, scan_folder
+from vaekit.data.spec import Sound
 from vaekit.data.tables import read_table
 from vaekit.errors import UserError
 
@@ -45,6 +46,8 @@ class Raw:
         test: the official test set.
         valid: number of training data that become the validation set, beside an official test set.
         binarise: what "auto" means for this set.
+        sound: how spectrograms were made.
+        vocabulary: texts of the tokens of sequences.
     """
 
     name: str
@@ -63,6 +66,8 @@ class Raw:
     test: Raw | None = None
     valid: int = 0
     binarise: Binarise = "none"
+    sound: Sound | None = None
+    vocabulary: tuple[str, ...] | None = None
 
     def arrange(self, size: int | None, channels: int | None) -> None:
         """Bring axes, size and channels of images into the order asked for; checks the shape."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaekit.data.prepare import quadrant_order
 from vaekit.data.spec import Spec
@@ -46,3 +47,17 @@ def original_units(spec: Spec, x: Tensor) -> Tensor:
     if len(scale) != spec.dimensions:  # one for each channel
         scale, offset = (constants.view(-1, *(1 for _ in spec.shape[1:])) for constants in (scale, offset))
     return x * scale + offset
+
+
+def shown(spec: Spec, p: Distribution) -> Tensor:
+    """The one value that stands for a likelihood: its mean; of tokens the most probable, for names have none.
+
+    Args:
+        spec: of the data.
+        p: p(x|z), batch shape (*batch).
+
+    Returns:
+        (*batch, *shape).
+    """
+    value: Tensor = p.mean if spec.vocabulary is None else p.mode
+    return value

@@ -17,6 +17,31 @@ Pairs = int | Literal["uniform"]
 
 
 @dataclass(frozen=True)
+class Sound:
+    """How a spectrogram was made of a recording, so that it can be heard again.
+
+    A datum (1, bins, frames) holds log10 |X| of the short-time Fourier transform X (Hann window, frames
+    around multiples of `hop`), brought from [low, high] to [0, 1]; the first row is 0 Hz.
+
+    Args:
+        rate: samples a second.
+        window: samples under the window; bins = window / 2 + 1.
+        hop: samples between frames.
+        low, high: log10 magnitudes that become 0 and 1; what lies outside is clamped.
+    """
+
+    rate: int
+    window: int
+    hop: int
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop <= self.window or self.rate < 1 or not self.low < self.high:
+            raise ValueError(f"got {self}; expected 0 < hop <= window, rate >= 1 and low < high")
+
+
+@dataclass(frozen=True)
 class Spec:
     """Description of one datum `x` and of the set it comes from.
 
@@ -44,6 +69,9 @@ class Spec:
             quadrants (1 to 3) are the condition; `vaekit.data.assemble` joins the parts.
         pairs: of data that come with a partner (`partner` in a batch): how many factors of the two were drawn
             anew, or "uniform" for a number drawn for each pair; all others are shared.
+        sound: of spectrograms, how they were made.
+        vocabulary: of sequences of tokens (T,), the text of every token 0 .. levels-1. Tokens are names, not
+            amounts: encoders see them one-hot, and what is shown of them is the most probable one.
     """
 
     name: str
@@ -65,6 +93,8 @@ class Spec:
     labelled: int | None = None
     theta: tuple[str, ...] | None = None
     pairs: Pairs | None = None
+    sound: Sound | None = None
+    vocabulary: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -84,6 +114,20 @@ class Spec:
             )
         if self.pairs is not None:
             check_pairs(self.pairs, self.factors)
+        if self.sound is not None and (len(self.shape), self.shape[0], self.shape[-2]) != (
+            3, 1, self.sound.window // 2 + 1,
+        ):  # fmt: skip
+            raise ValueError(
+                f"`sound` has a window of {self.sound.window} samples and `shape` is {self.shape}; expected "
+                f"(1, {self.sound.window // 2 + 1}, frames)"
+            )
+        if self.vocabulary is not None and (
+            self.kind != "categorical" or len(self.shape) != 1 or self.levels != len(self.vocabulary)
+        ):
+            raise ValueError(
+                f"`vocabulary` has {len(self.vocabulary)} tokens, for {self.kind} data of shape {self.shape} "
+                f"with {self.levels} levels; expected categorical data (T,) with as many levels as tokens"
+            )
         if self.columns is not None and len(self.columns) != self.dimensions:
             raise ValueError(
                 f"`columns` has {len(self.columns)} entries; expected {self.dimensions}, one a column"
@@ -120,10 +164,22 @@ class Spec:
         if unknown := set(record) - known:
             raise ValueError(f"a data spec has no {', '.join(sorted(unknown))}")
         values = dict(record)
-        for name in ("shape", "context", "columns", "class_names", "offset", "scale", "picture", "theta"):
+        for name in (
+            "shape",
+            "context",
+            "columns",
+            "class_names",
+            "offset",
+            "scale",
+            "picture",
+            "theta",
+            "vocabulary",
+        ):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
         try:
+            if values.get("sound") is not None:
+                values["sound"] = Sound(**values["sound"])
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"incomplete data spec: {error}") from None

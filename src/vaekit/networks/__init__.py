@@ -22,6 +22,7 @@ from vaekit.networks.pixelcnn import CausalAttention, CausalConv2d, PixelCNN
 from vaekit.networks.resnet import ResidualDecoder, ResidualEncoder
 from vaekit.networks.skip import SkipMLP
 from vaekit.networks.standard import Restored, Standardised
+from vaekit.networks.tokens import Tokens
 
 __all__ = [
     "MLP",
@@ -51,6 +52,7 @@ __all__ = [
     "Standardised",
     "StudyDecoder",
     "StudyEncoder",
+    "Tokens",
     "Upward",
     "make_decoder",
     "make_encoder",

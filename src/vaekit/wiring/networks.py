@@ -9,7 +9,7 @@ from vaekit.checks import sizes, whole
 from vaekit.conditionals.parts import MakeNetwork, Shape
 from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError
-from vaekit.networks import Activation, Architecture, Init, make_decoder, make_encoder, resolve
+from vaekit.networks import Activation, Architecture, Init, Tokens, make_decoder, make_encoder, resolve
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,17 @@ def encoder_of(
     activation: Activation | None = None,
     dense: Dense = RELU,
 ) -> MakeNetwork:
-    """Networks from x, and the condition where the data has one; see `network_from`."""
-    return network_from([spec.shape, *conditions(spec)], architecture, hidden, activation, dense)
+    """Networks from x, and the condition where the data has one; see `network_from`.
+
+    Tokens come in one-hot: their numbers are names, not amounts.
+    """
+    if spec.vocabulary is None:
+        return network_from([spec.shape, *conditions(spec)], architecture, hidden, activation, dense)
+    count = len(spec.vocabulary)
+    make = network_from(
+        [(count * spec.dimensions,), *conditions(spec)], architecture, hidden, activation, dense
+    )
+    return lambda output: Tokens(make(output), count)
 
 
 def decoder_of(
