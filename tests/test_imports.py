@@ -38,6 +38,7 @@ LAYERS = [
     ["stacked"],
     ["pictures", "analogies", "disruption"],
     ["report", "estimator"],
+    ["importing"],
     ["studies"],
     ["reproductions"],
     ["cli", "__main__"],

@@ -142,6 +142,8 @@ def resume(
         Stopped: if `show` or Ctrl-C stopped it; the run can be resumed.
     """
     run = Run.open(path, recipe=recipe, data=data)
+    if run.record.get("status") == "imported":
+        raise UserError(f"{run.path} was imported: it has weights, and no state of a training to go on from")
     settings = dict(run.record["training"])
     if epochs is not None:
         if settings["epochs"] > epochs:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "disrupt_command",
         "break the latents in turn: which factors go?",
     ),
+    "import": ("vaekit.cli.importing", "import_command", "make a run of a model trained elsewhere"),
     "study": ("vaekit.cli.study", "study_command", "carry out many runs from one file, in one table"),
     "reproduce": ("vaekit.cli.catalogue", "reproduce_command", "check a published claim"),
     "list": ("vaekit.cli.catalogue", "list_command", "list recipes, data, studies or reproductions"),
