@@ -213,6 +213,11 @@ class Run:
                 self._splits = self._codes()
                 return self._splits
             source = self.record["data"].get("source")
+            if source is None and "imported" in self.record:
+                raise UserError(
+                    f"{self.path} was imported without its data: import it again with `data`, or name data "
+                    "that are like them"
+                )
             if source is None:
                 raise UserError(
                     f"{self.path} was trained on data in memory, which the run does not hold: pass them as "
