@@ -213,6 +213,11 @@ class Run:
                 self._splits = self._codes()
                 return self._splits
             source = self.record["data"].get("source")
+            if source is None and "imported" in self.record:
+                raise UserError(
+                    f"{self.path} was imported without its data: import it again with `data`, or name data "
+                    "that are like them"
+                )
             if source is None:
                 raise UserError(
                     f"{self.path} was trained on data in memory, which the run does not hold: pass them as "
@@ -338,9 +343,14 @@ class Run:
 
     def save_state(self, tensors: Tensors, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Write a checkpoint: rows first, so that a state never knows of a row that is not there."""
+        self.save_rows(rows)
+        if self.writes:
+            write_tensors(self.path / STATE, tensors, about)
+
+    def save_rows(self, rows: list[dict[str, Any]]) -> None:
+        """Write the rows of the record alone; going on from a checkpoint drops those that came after it."""
         if self.writes:
             write_lines(self.path / METRICS, rows)
-            write_tensors(self.path / STATE, tensors, about)
 
     def save_weights(self, model: Model) -> None:
         """Write the weights that are handed out."""

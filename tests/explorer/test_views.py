@@ -100,10 +100,11 @@ def test_rows_are_shown_in_their_units_with_what_a_slider_changes(served, small)
     page.locator("#latent-0").fill("1.5")
     until(page, lambda: page.locator("#picture .value").first.inner_text() == "115")
     assert page.locator("#picture .name").nth(1).inner_text() == small.HOSTILE
-    until(page, lambda: page.locator("#sliders .effect").nth(1).inner_text().strip() == "\u2191 length")
-    assert small.HOSTILE.strip() in page.locator("#sliders .effect").nth(0).inner_text()
+    until(page, lambda: page.locator("#sliders .effect").nth(1).inner_text() == "\u2191\u00a0length")
+    said = page.locator("#sliders .effect").nth(0).inner_text().replace("\u00a0", " ")
+    assert small.HOSTILE.strip() in said
     page.keyboard.press("u")
-    until(page, lambda: page.locator("#picture .value").first.inner_text() == "115 \u00b1 5.0")
+    until(page, lambda: page.locator("#picture .value").first.inner_text() == "115 \u00b1 5")
     for column, value in enumerate((90, 2, 0)):
         page.locator(f"#column-{column}").fill(str(value))
     page.locator("#encode").click()

@@ -11,6 +11,7 @@ from vaekit.models import without_withheld
 from vaekit.runs import find_recipe
 
 WITHOUT_LATENTS = ("code_prior", "flow_density")
+WITHOUT_ENCODER = {"ppca": "no counterpart for: aten.linalg_cholesky_ex"}  # the exact posterior is solved for
 
 
 def test_encode_takes_the_means_of_the_posterior(name, small, fitting, batch_of):
@@ -35,6 +36,10 @@ def test_graphs_give_what_the_model_gives_or_the_reason_is_said(name, small, fit
             export_graphs(model, spec)
         return
     graphs = export_graphs(model, spec)  # which compares, and raises
-    assert graphs.encoder is not None, graphs.notes
     assert graphs.worst <= 1e-5
-    assert {key.split()[0] for key in graphs.deviations} == {"decoder", "encoder"}
+    if name in WITHOUT_ENCODER:
+        assert graphs.encoder is None
+        assert WITHOUT_ENCODER[name] in graphs.notes[0]
+    else:
+        assert graphs.encoder is not None, graphs.notes
+        assert {key.split()[0] for key in graphs.deviations} == {"decoder", "encoder"}

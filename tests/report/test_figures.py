@@ -13,7 +13,7 @@ from PIL import Image
 from torch.distributions import Normal
 
 from vaekit import recipes
-from vaekit.data.spec import Spec
+from vaekit.data.spec import Sound, Spec
 from vaekit.disentanglement import discretise, mutual_information
 from vaekit.errors import UnsupportedError
 from vaekit.report import between, factors, groups, marginals, nearest, texts
@@ -355,14 +355,11 @@ def test_parameters_are_correlated_by_rank(image):
 
 
 def test_tokens_become_text_and_differences_are_marked():
-    words = ["a", "b", "\n", "<"]
-    assert texts.text(words, torch.tensor([0, 1, 3])) == (("ab<", False),)
-    back = texts.text(words, torch.tensor([0, 0, 2]), torch.tensor([0, 1, 2]))
+    spec = Spec("lines", (3,), "categorical", 40, levels=5, vocabulary=("a", "b", "\n", "<", "\x1bc"))
+    assert texts.text(spec, torch.tensor([0, 1, 3])) == (("ab<", False),)
+    back = texts.text(spec, torch.tensor([0, 0, 2]), torch.tensor([0, 1, 2]))
     assert back == (("a", False), ("a", True), ("\u23ce", False))
-    longer = texts.text(["one", "two"], torch.tensor([1, 0]))
-    assert longer == (("two one ", False),)
-    probs = torch.tensor([[[0.1, 0.7, 0.2], [0.6, 0.2, 0.2]]])
-    assert texts.likeliest(torch.distributions.Categorical(probs)).tolist() == [[1, 0]]
+    assert texts.text(spec, torch.tensor([4])) == (("c", False),)
 
 
 def test_every_named_value_has_a_curve_and_players_keep_together():
@@ -389,16 +386,29 @@ def test_every_named_value_has_a_curve_and_players_keep_together():
 
 
 def test_a_sequence_has_texts_in_its_report(tmp_path, page):
-    words = ("a", "b", "<i>", "d")
-
-    class Tokens(Spec):
-        vocabulary = words
-
-    spec = Tokens("lines", (5,), "categorical", 40, levels=4)
+    spec = Spec("lines", (5,), "categorical", 40, levels=4, vocabulary=("a", "b", "<i>", "d"))
     x = torch.randint(0, 4, (100, 5)).float()
     model = recipes.vae(spec, latents=2, hidden=(8,)).model
-    text = write_report(run_of(tmp_path, spec, model, splits_of(spec, x))).read_text(encoding="utf-8")
+    run = run_of(tmp_path, spec, model, splits_of(spec, x))
+    text = write_report(run).read_text(encoding="utf-8")
     found = page(text)
-    assert {"reconstructions", "samples", "use"} <= set(found.sections)
+    assert {"reconstructions", "samples", "between", "use"} <= set(found.sections)
     assert "<i>" not in text
-    assert any(tag == "mark" for tag, _ in found.sections["reconstructions"])
+    assert "tokens are names" in found.said(None, "note")
+    with torch.no_grad():
+        codes = encode(model, run.splits.test, 40)
+        back = model.decode({"z": codes.means[:8]}).mode
+    right = float((codes.batch["x"][:8] == back).double().mean())
+    assert f"{100 * right:.0f} % of these tokens come back" in found.said("reconstructions", "found")
+    wrong = int((codes.batch["x"][:8] != back).sum())
+    marked = sum(len(piece.replace("<i>", "i")) for piece in found.text[("reconstructions", "mark")])
+    assert marked == wrong
+
+
+def test_low_tones_are_at_the_bottom():
+    sound = Sound(rate=8000, window=14, hop=7, low=-3.5, high=1.0)
+    spec = Spec("tones", (1, 8, 6), "unit", 40, sound=sound)
+    x = torch.zeros(1, 1, 8, 6)
+    x[0, 0, 0] = 1.0  # the lowest bin
+    assert Pixels.of(spec).values(x)[0, 0, -1].tolist() == [1.0] * 6
+    assert "low tones are at the bottom" in Pixels.of(spec).remark.lower()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vaekit.doctor.data import examine_data
     from vaekit.doctor.finding import Finding
+    from vaekit.doctor.run import examine_run
     from vaekit.doctor.show import record_of, told
 
 _HOMES = {
@@ -21,7 +22,7 @@ _HOMES = {
     "told": "show",
 }
 
-__all__ = ["Finding", "examine_data", "record_of", "told"]
+__all__ = ["Finding", "examine_data", "examine_run", "record_of", "told"]
 
 
 def __getattr__(name: str) -> Any:

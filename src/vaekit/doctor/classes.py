@@ -76,8 +76,8 @@ def missing_classes(sample: Sample) -> list[Finding]:
     return [
         Finding(
             "missing_classes",
-            several(len(new), "class has", "classes have")
-            + f" no training data: {listed(_names(sample, new))}",
+            f"{several(len(new), 'class has', 'classes have')} no training data: "
+            f"{listed(_names(sample, new))}",
             f"{len(held)} classes are held out, {len(np.intersect1d(held, trained))} of them are trained on; "
             + ", ".join(f"{text} {name} data are of the others" for name, text in rows.items()),
             "The model has never seen them: figures on held-out data say how it does on new classes, and a "

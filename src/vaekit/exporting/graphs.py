@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -125,10 +126,19 @@ def exported(half: Decoder | Encoder, halves: Halves, precision: Precision) -> t
             )
     except Exception as error:  # the exporter has many classes, none of them public
         raise UnsupportedError(
-            f"the {half.role} has an operation that ONNX has no counterpart for: "
-            f"{first_line(error.__cause__ or error)}"
+            f"the {half.role} has an operation that ONNX has no counterpart for: {_operation(error)}"
         ) from error
     if made is None:
         raise UnsupportedError(f"the {half.role} cannot be exported: torch made no ONNX program of it")
     content: bytes = store(made.model_proto, precision).SerializeToString()
     return content, deviations(onnx_run(content, half), half, halves, exact=precision == "float32")
+
+
+def _operation(error: BaseException) -> str:
+    """The operation that stopped an export, such as aten.linalg_cholesky_ex; else what the error says."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if found := re.search(r"torch\.ops\.(\w+\.\w+)", str(cause)):
+            return found[1]
+        cause = cause.__cause__
+    return first_line(error)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaekit.errors import UnsupportedError
 from vaekit.report.codes import Codes
 from vaekit.report.columns import Columns
+from vaekit.report.look import label_text
 from vaekit.report.parts import Figure, Table
 from vaekit.report.pictures import Pixels
 
 _STEPS = 9
 _PAIRS = 6
+
+
+def _mean(p: Distribution) -> Tensor:
+    found: Tensor = p.mean
+    return found
 
 
 def pairs_of(codes: Codes, most: int = _PAIRS) -> list[tuple[int, int]]:
@@ -33,8 +42,10 @@ def pairs_of(codes: Codes, most: int = _PAIRS) -> list[tuple[int, int]]:
 
 
 @torch.no_grad()
-def ways(codes: Codes, pairs: list[tuple[int, int]], steps: int) -> Tensor:
-    """Likelihood means on straight lines of latents: (pairs, steps, *event).
+def ways(
+    codes: Codes, pairs: list[tuple[int, int]], steps: int, value: Callable[[Distribution], Tensor] = _mean
+) -> Tensor:
+    """What is decoded on straight lines of latents: (pairs, steps, *event).
 
     The first and the last of each line are the reconstructions of the two data. A condition moves along.
 
@@ -42,6 +53,7 @@ def ways(codes: Codes, pairs: list[tuple[int, int]], steps: int) -> Tensor:
         codes: held-out data.
         pairs: numbers of two data each.
         steps: on each line, its ends included; two or more.
+        value: what stands for a likelihood; its mean by default.
     """
     first, second = (torch.tensor(part, device=codes.means.device) for part in zip(*pairs, strict=True))
     share = torch.linspace(0, 1, steps, device=codes.means.device)
@@ -52,7 +64,7 @@ def ways(codes: Codes, pairs: list[tuple[int, int]], steps: int) -> Tensor:
         return ((1 - t) * a + t * b).flatten(0, 1)
 
     context = codes.batch.get("c")
-    decoded: Tensor = codes.decode(line(codes.means), None if context is None else line(context)).mean
+    decoded = value(codes.decode(line(codes.means), None if context is None else line(context)))
     lines: Tensor = decoded.unflatten(0, (len(pairs), steps))
     return lines
 
@@ -116,7 +128,10 @@ def rows_between(columns: Columns, codes: Codes, held: str) -> Figure:
             Table(
                 head=("column", "this datum", *(f"{100 * t:.0f} %" for t in shares), "that datum"),
                 rows=tuple(
-                    (columns.names[i], *(f"{v:.4g}" for v in (ends[0, i], *values[:, i], ends[1, i])))
+                    (
+                        label_text(columns.names[i], 40),
+                        *(f"{v:.4g}" for v in (ends[0, i], *values[:, i], ends[1, i])),
+                    )
                     for i in shown
                 ),
                 label=f"pair {number + 1}",

@@ -117,16 +117,21 @@ def take(data: Data, rows: Sequence[int] | Tensor, model: Model) -> Batch:
     return {name: value.to(where) for name, value in data.take(rows).items()}
 
 
+def spread(size: int, most: int) -> Tensor:
+    """Numbers of at most `most` of `size` data, evenly spread over the set, in a shuffled order: (n,)."""
+    count = min(most, size)
+    rows = torch.linspace(0, size - 1, count).round().long()
+    return rows[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
+
+
 @torch.no_grad()
 def encode(model: Model, data: Data, most: int, source: Model | None = None) -> Codes:
     """Latents of `most` of the data, evenly spread over the set, in a shuffled order.
 
     Random numbers come from torch's global generator: fork and seed it outside.
     """
-    count = min(most, len(data))
-    rows = torch.linspace(0, len(data) - 1, count).round().long()
-    rows = rows[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
-    batch = take(data, rows, model)
+    rows = spread(len(data), most)
+    batch, count = take(data, rows, model), len(rows)
     shown = without_withheld(model, batch)
     pieces = [{name: value[i : i + _CHUNK] for name, value in shown.items()} for i in range(0, count, _CHUNK)]
     means, draws = _each(pieces, model.encode), _each(pieces, lambda piece: model.encode(piece, sample=True))

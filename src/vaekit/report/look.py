@@ -80,9 +80,14 @@ def class_colour(number: int) -> str:
     return _CODES[f"class-{number % CLASSES}"]
 
 
+def clean_text(text: str) -> str:
+    """A text of the data without control characters, which a page cannot hold."""
+    return _CONTROL.sub("", text)
+
+
 def label_text(text: str, longest: int = 24) -> str:
     """A name as it may stand in a drawing: one line, no control characters, not too long."""
-    clean = _CONTROL.sub("", " ".join(text.split()))
+    clean = clean_text(" ".join(text.split()))
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 

@@ -31,6 +31,7 @@ _PANELS = (5, 20)  # fewest and most: those in use, and idle ones up to the fewe
 _BINS = 24
 _DRAWS = 4000
 _PAIRS = 800  # data behind the measures that compare all pairs
+_FULL = 0.9  # share of ln N at which the information about the datum is at its limit
 _KNOWN = 0.01  # p-values below it: the two can be told apart
 
 
@@ -196,25 +197,29 @@ def _measures(
     verdict = ""
     n = min(_PAIRS, len(data))
     if isinstance(known := evaluation.get("marginal_kl"), float):
-        rows.append(_marginal_kl(known, evaluation.get("mutual_information_n")))
+        found, most = (evaluation.get(f"mutual_information{end}") for end in ("", "_bound"))
+        full = isinstance(found, float) and isinstance(most, float) and found > _FULL * most
+        rows.append(_marginal_kl(known, evaluation.get("mutual_information_n"), full))
     else:
         try:
-            found = mutual_information(codes.model, data, n=n, seed=seed)
-            rows.append(_marginal_kl(found.marginal_kl, found.n))
+            told = mutual_information(codes.model, data, n=n, seed=seed)
+            full = told.mutual_information > _FULL * told.bound
+            rows.append(_marginal_kl(told.marginal_kl, told.n, full))
         except UnsupportedError as error:
             reasons.setdefault(str(error), []).append("marginal KL")
     try:
         match = prior_match(codes.model, data, n=n, permutations=200, seed=seed)
         size = f"; n = {match.n}, {match.permutations} relabellings"
+        p = f"p {'=' if match.p_value > 1.5 / match.permutations else '≤'} {match.p_value:.2g}"
         rows.append((
-            "Two-sample test", f"p = {match.p_value:.2g}",
+            "Two-sample test", p,
             "The chance of a difference as large (maximum mean discrepancy) if codes and prior were one "
             f"distribution: below {_KNOWN:g} they can be told apart{size}.",
         ))  # fmt: skip
         apart = match.p_value < _KNOWN
         verdict = (
             f"A two-sample test {'tells' if apart else 'cannot tell'} the codes of {match.n} held-out data "
-            f"from draws of the prior (p = {match.p_value:.2g})"
+            f"from draws of the prior ({p})"
             + (": samples come from places that differ from where data lie." if apart else ".")
         )
     except (UnsupportedError, ValueError) as error:
@@ -240,13 +245,14 @@ def _of_whom(parts: Dependence) -> str:
     return f"Of exactly these {parts.n} data: fewer data make it larger."
 
 
-def _marginal_kl(value: float, size: Any) -> tuple[str, ...]:
+def _marginal_kl(value: float, size: Any, full: bool) -> tuple[str, ...]:
     count = f" N = {size}." if isinstance(size, int) else ""
+    most = "at most " if full else ""
     return (
-        "Marginal KL", f"{number(value)} nats",
+        "Marginal KL", f"{most}{number(value)} nats",
         "How far all codes together are from the prior, 0 if they are distributed like it: the rate less the "
-        "information about which datum it was, of which N data can show no more than ln N: beyond that it is "
-        f"too large.{count}",
+        "information about which datum it was, of which N data can show no more than ln N: what is beyond "
+        f"that counts as distance.{count}",
     )  # fmt: skip
 
 

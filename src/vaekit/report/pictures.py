@@ -88,6 +88,8 @@ class Pixels:
         """Data as pictures (N, channels, height, width) in [0, 1]."""
         whole = self.assemble(x, c).detach().float().reshape(len(x), *self.shape)
         whole = ((whole - self.low) / ((self.high - self.low) or 1.0)).clamp(0, 1).cpu()
+        if self.spec.sound is not None:
+            whole = whole.flip(2)  # low tones at the bottom, where people look for them
         if tuple(whole.shape[2:]) != self.tile:
             whole = torch.nn.functional.interpolate(whole, self.tile, mode="area")
         return whole
@@ -135,6 +137,8 @@ class Pixels:
             said.append(
                 f"pictures of {self.shape[1]}x{self.shape[2]} are shrunk to {self.tile[0]}x{self.tile[1]}"
             )
+        if self.spec.sound is not None:
+            said.append("low tones are at the bottom, time runs to the right")
         if self.spec.kind in ("real", "count"):
             said.append(f"black is {self.low:.4g}, white is {self.high:.4g}")
         return f" {'; '.join(said).capitalize()}." if said else ""

@@ -150,10 +150,12 @@ def _of_pictures(m: Material, pixels: pictures.Pixels) -> Iterator[tuple[str, Ma
 
 
 def _of_vectors(m: Material, table: vectors.Columns) -> Iterator[tuple[str, Make]]:
-    words = texts.vocabulary_of(m.spec)
-    if words is not None:
-        yield "reconstructions", lambda: texts.rebuilt_texts(words, m.codes, m.held)
-        yield "samples", lambda: texts.sampled_texts(words, m.codes)
+    if m.spec.vocabulary is not None:
+        yield "reconstructions", lambda: texts.rebuilt_texts(m.spec, m.codes, m.held)
+        yield "samples", lambda: texts.sampled_texts(m.spec, m.codes)
+        yield "nearest training data", texts.no_distances
+        if m.walkable:
+            yield "interpolations", lambda: texts.texts_between(m.spec, m.codes, m.held)
         return
     yield "reconstructions", lambda: vectors.rebuilt(table, m.codes, m.held)
     yield "columns", lambda: vectors.histograms(table, m.codes, m.held)

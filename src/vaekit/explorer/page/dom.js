@@ -59,10 +59,11 @@ export const ICONS = {
   back: "M3.2 8a4.8 4.8 0 1 0 1.6-3.6M3.4 2.6v2.6h2.6",
 };
 
-/** A number as short as it can be said: 1.25, 0.004, 31000. */
+/** A number as short as it can be said: 1.25, 0.00400, 31000. */
 export function short(value, digits = 3) {
   if (!Number.isFinite(value)) return "not a number";
   const size = Math.abs(value);
+  if (Number.isInteger(value) && size < 1e6) return `${value}`.replace("-", "\u2212");
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(digits - 1);
   const decimals = size >= 1000 ? 0 : Math.max(0, digits - 1 - Math.floor(Math.log10(size || 1)));
   return value.toFixed(Math.min(decimals, 4)).replace("-", "\u2212");

@@ -13,7 +13,7 @@ export function draw(scene) {
   pen.clearRect(0, 0, width, height);
   if (scene.tiles) {
     pen.imageSmoothingEnabled = false;
-    pen.globalAlpha = 0.62;
+    pen.globalAlpha = 0.45;
     for (const [x, y, picture] of scene.tiles.list) pen.drawImage(picture, x, y, scene.tiles.size - 1, scene.tiles.size - 1);
     pen.globalAlpha = 1;
   }

@@ -5,6 +5,8 @@ import { padOf, pixelsOf } from "./ownpicture.js";
 import { ownRow, ownText } from "./ownrow.js";
 import { ownSound } from "./ownsound.js";
 
+const MADE = { binary: ", every one of them black or white" };
+
 export function own(studio, view) {
   const { payload } = studio;
   const [yours, back] = [view.thumb(), view.thumb()];
@@ -93,7 +95,7 @@ function picture({ studio, view, take, refuse }) {
   });
   const pad = payload.shape[0] === 1 && padOf(view, (canvas) => ((file = null), take(pixelsOf(canvas, payload, invert.checked))));
   return {
-    how: `Bring a picture of your own: it is cut to ${view.width} by ${view.height} pixels${payload.shape[0] === 1 ? ", made grey" : ""}, put into the code, and drawn again from it. It stays on this computer.`,
+    how: `Bring a picture of your own: it is cut to ${view.width} by ${view.height} pixels${MADE[payload.kind] ?? (payload.shape[0] === 1 ? ", made grey" : "")}, put into the code, and drawn again from it. It stays on this computer.`,
     content: [
       make(
         "div",

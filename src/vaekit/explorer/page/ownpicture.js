@@ -63,7 +63,7 @@ export function padOf(view, done) {
     const box = canvas.getBoundingClientRect();
     const at = [((event.clientX - box.left) * canvas.width) / box.width, ((event.clientY - box.top) * canvas.height) / box.height];
     pen.strokeStyle = "#ffffff";
-    pen.lineWidth = size / 11;
+    pen.lineWidth = Math.max(size / 11, (1.4 * size) / view.width); // not thinner than a pixel of the model
     pen.lineCap = pen.lineJoin = "round";
     pen.beginPath();
     pen.moveTo(...(last ?? at));
