@@ -12,7 +12,7 @@ import recipe_pages
 import snippets
 
 from vaekit import recipes
-from vaekit.cli import COMMANDS
+from vaekit.cli import COMMANDS, doctor
 from vaekit.cli.parsing import form_of, known_options, parse
 from vaekit.cli.train import _form, _recipe_in
 from vaekit.errors import UserError
@@ -41,6 +41,9 @@ def understand(command: str) -> None:
         if recipe.isupper():  # RECIPE stands for any
             recipe, rest = "vae", ["vae", *rest[1:]]
         parse(train_form(recipe), rest, "vaekit train")
+        return
+    if name == "doctor":  # with options of the data, too
+        parse(doctor.form(), rest or ["RUN"], "vaekit doctor")
         return
     module, function, _ = COMMANDS[name]
     if rest or command == f"vaekit {name}":
@@ -74,7 +77,9 @@ def test_every_command_is_understood(page):
 def every_option() -> set[str]:
     found = {"--help", "--version", "--debug"}
     for name, (module, function, _) in COMMANDS.items():
-        if name != "train":
+        if name == "doctor":
+            found |= set(known_options(doctor.form()))
+        elif name != "train":
             found |= set(known_options(form_of(getattr(import_module(module), function))))
     for name in recipes.names:
         found |= set(known_options(train_form(name)))
@@ -86,7 +91,7 @@ def options() -> set[str]:
     return every_option()
 
 
-ELSEWHERE = {"--no-deps", "--nproc-per-node", "--strict"}
+ELSEWHERE = {"--no-deps", "--nproc-per-node"}
 """Options of other programs that our texts name."""
 
 
