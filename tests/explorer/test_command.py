@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from vaekit.errors import UserError
 from vaekit.explorer.arrays import pack, unpack
 from vaekit.explorer.guard import Door
 from vaekit.explorer.serving import PORT, listen
+from vaekit.runs import latest
 
 
 def failing(capsys, *arguments):
@@ -26,6 +29,19 @@ def failing(capsys, *arguments):
     assert main(["explore", *map(str, arguments)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
     return line
+
+
+def test_without_a_name_the_run_is_the_last_one(digits_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "`vaekit train` first" in failing(capsys)
+    for name, started in (("first", "2001"), ("last", "2003"), ("between", "2002")):
+        shutil.copytree(digits_run.path, tmp_path / "runs" / name)
+        record = tmp_path / "runs" / name / "run.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "started": started}))
+    (tmp_path / "runs" / "damaged").mkdir()
+    (tmp_path / "runs" / "damaged" / "run.json").write_text("{")
+    assert latest() == Path("runs/last")
+    assert "add --export page.html" in failing(capsys, "--precision", "float16")  # of the run that it found
 
 
 @pytest.fixture
@@ -144,7 +160,7 @@ def test_the_export_needs_no_server(digits_run, tmp_path):
         .splitlines()[-1]
         .startswith("vaekit: the explorer's server needs the package starlette")
     )
-    assert "pip install 'vaekit[explore]'" in done.stderr
+    assert "pip install starlette" in done.stderr
 
 
 def test_what_cannot_be_written_leaves_what_was_there(digits_run, tmp_path, capsys, monkeypatch):
