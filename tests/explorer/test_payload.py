@@ -24,37 +24,11 @@ from vaekit.explorer.points import SHEET, colours, plane, sheet
 from vaekit.report.pictures import Pixels
 from vaekit.runs import Run
 
-KEYS = set(
-    [
-        "format",
-        "title",
-        "facts",
-        "notes",
-        "view",
-        "shape",
-        "kind",
-        "levels",
-        "display",
-        "columns",
-        "offset",
-        "scale",
-        "vocabulary",
-        "sound",
-        "classes",
-        "latents",
-        "order",
-        "discrete",
-        "points",
-        "plane",
-        "directions",
-        "samplers",
-        "start",
-        "encoder",
-        "uncertainty",
-        "context",
-        "refine",
-    ]
-)
+KEYS = {
+    "format", "title", "facts", "notes", "view", "shape", "kind", "levels", "display", "columns", "offset",
+    "scale", "vocabulary", "sound", "classes", "latents", "order", "discrete", "points", "plane",
+    "directions", "samplers", "start", "encoder", "uncertainty", "context", "refine",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["digits", "table", "squares"])
