@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vaekit.data.batch import Data
 from vaekit.data.spec import Spec
-from vaekit.distributions import Categorical, Discrete, PointMass, SparsePrecisionNormal
 from vaekit.errors import UnsupportedError, UserError
+from vaekit.exporting import spread, told
 from vaekit.metrics.passes import home_of
-from vaekit.models import Flat, LabelMarginal, Model, Pairwise
+from vaekit.models import LabelMarginal, Model
 from vaekit.randomness import own_stream, quiet
-from vaekit.report.codes import Codes, encode
+from vaekit.report.codes import Codes, apart, encode
 from vaekit.runs import Run
 from vaekit.stages import Composed
 
@@ -150,15 +149,9 @@ class Subject:
         Raises:
             ValueError: for numbers that are no codes of the model.
         """
-        parts = codes.split([shape.numel() for shape in self.shapes.values()], dim=1)
-        given = {
-            name: part.reshape(-1, *shape).long() if self.whole else part.reshape(-1, *shape)
-            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
+        given = apart(codes, self.shapes, self.shapes if self.whole else ())
         p = self.model.decode(given, context)
-        if isinstance(p, Categorical) and self.spec.vocabulary is not None:
-            return p.probs, None
-        return p.mean, spread(p)
+        return told(self.spec, p), spread(p)
 
     @torch.no_grad()
     def encode(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -166,23 +159,13 @@ class Subject:
         batch = {"x": x} if context is None else {"x": x, "c": context}
         codes = self.model.encode(batch)
         mean = torch.cat([codes[name].flatten(1) for name in self.shapes], dim=1)
-        if not isinstance(self.model, Flat | Pairwise):
+        try:
+            posterior = self.model.posterior(batch)
+        except UnsupportedError:  # a model that does not say it
             return mean, None
-        with quiet(self.model, x.device, SEED):
-            latents = self.model.infer(batch).latents
-        parts = [spread(latents[name].q) for name in self.shapes]
+        parts = [spread(posterior[name]) for name in self.shapes]
         known = [part.flatten(1) for part in parts if part is not None]
         return mean, torch.cat(known, dim=1) if len(known) == len(parts) else None
-
-
-def spread(p: Distribution) -> Tensor | None:
-    """The standard deviation of every element, where a likelihood says one."""
-    if isinstance(p, Discrete | PointMass | SparsePrecisionNormal):
-        return None
-    try:
-        return p.stddev
-    except (NotImplementedError, UnsupportedError):
-        return None
 
 
 def subject_of(run: Run) -> Subject:
