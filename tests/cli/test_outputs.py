@@ -35,4 +35,5 @@ def test_spectrograms_become_sounds_with_pauses_between(tmp_path):
     assert len(samples) == 2 * (length + pause)
     assert not samples[: length + pause].any()
     heard = samples[length + pause : -pause].astype(float)
-    assert np.abs(np.fft.rfft(heard)).argmax() == 200 * length // 800
+    # 25 Hz a bin; phases are found, not kept
+    assert abs(np.abs(np.fft.rfft(heard)).argmax() - 200 * length // 800) <= 1

@@ -159,18 +159,28 @@ def _plane(codes: Codes) -> tuple[Array, str, tuple[str, str]]:
         )
     if means.shape[1] == 2:
         return means, "the two latents themselves", (labels[0], labels[1])
-    centred = means - means.mean(0)
-    _, scales, directions = np.linalg.svd(centred, full_matrices=False)
-    directions = directions[:2]
-    # the sign of a component is arbitrary: fix it, so that the same run gives the same picture everywhere
-    strongest = np.abs(directions).argmax(1)
-    directions = directions * np.where(directions[np.arange(len(directions)), strongest] < 0, -1, 1)[:, None]
-    total = float((scales**2).sum())
-    share = float((scales[:2] ** 2).sum()) / total if total > 0 else 0.0
+    directions, share = principal(means)
     said = (
         f"the two principal components of all {means.shape[1]} latents, {100 * share:.0f} % of their variance"
     )
-    return centred @ directions.T, said, ("first principal component", "second principal component")
+    places = (means - means.mean(0)) @ directions.T
+    return places, said, ("first principal component", "second principal component")
+
+
+def principal(means: Array) -> tuple[Array, float]:
+    """The two principal components of codes, as rows (2, K), and their share of the variance.
+
+    Args:
+        means: (N, K), K of two or more; fewer than two data leave rows of zeros.
+    """
+    _, scales, found = np.linalg.svd(means - means.mean(0), full_matrices=False)
+    directions = np.zeros((2, means.shape[1]))
+    directions[: len(found[:2])] = found[:2]
+    # the sign of a component is arbitrary: fix it, so that the same run gives the same picture everywhere
+    strongest = np.abs(directions).argmax(1)
+    directions = directions * np.where(directions[np.arange(2), strongest] < 0, -1, 1)[:, None]
+    total = float((scales**2).sum())
+    return directions, float((scales[:2] ** 2).sum()) / total if total > 0 else 0.0
 
 
 def _groups(codes: Codes, spec: Spec) -> tuple[Array | None, list[str], str]:
