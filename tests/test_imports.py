@@ -38,7 +38,8 @@ LAYERS = [
     ["stacked"],
     ["pictures", "analogies", "disruption"],
     ["report", "estimator"],
-    ["importing"],
+    ["exporting", "importing", "doctor"],
+    ["explorer"],
     ["studies"],
     ["reproductions"],
     ["cli", "__main__"],
@@ -129,5 +130,12 @@ def test_training_does_not_import_what_it_does_not_need():
              "tensorboard", "mlflow", "wandb")  # fmt: skip
     used = "import vaekit; vaekit.train; from vaekit.parallel import team_here; team_here()"
     code = f"import sys; {used}; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_exporting_imports_its_tools_when_it_exports():
+    heavy = ("onnx", "onnxscript", "onnxruntime", "huggingface_hub", "torch._dynamo", "torch.onnx")
+    code = f"import sys; import vaekit.exporting.hub; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

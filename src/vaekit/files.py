@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,40 @@ def write_whole(path: Path, fill: Callable[[Path], None]) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def write_folder(path: Path, fill: Callable[[Path], None], *, replace: bool = False) -> None:
+    """Fill a folder beside `path` and rename it, so that it is there whole or not at all.
+
+    Args:
+        path: where the folder will stand.
+        fill: writes the content into the folder that it is given.
+        replace: whether a folder that stands there makes room, once the new one is whole.
+
+    Raises:
+        UserError: if something stands there that may not be replaced, or the disk refuses.
+    """
+    if path.exists() and not (path.is_dir() and (replace or not any(path.iterdir()))):
+        raise UserError(f"{path} exists already: choose another place, or say --overwrite")
+    with disk_errors(path, "write"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+        former = draft.with_suffix(".former")
+        try:
+            fill(draft)
+            os.chmod(draft, 0o777 & ~_umask())
+            if path.exists():
+                os.rename(path, former)
+            try:
+                os.rename(draft, path)
+            except OSError:
+                if former.exists():
+                    os.rename(former, path)
+                raise
+            _sync_folder(path.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(former, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

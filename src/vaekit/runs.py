@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import platform
@@ -37,6 +38,9 @@ FORMAT = 1
 RECORD, METRICS, WEIGHTS, STATE, REPORT = (
     "run.json", "metrics.jsonl", "weights.safetensors", "state.safetensors", "report.html",
 )  # fmt: skip
+
+PUBLISHED_RECORD, PUBLISHED_WEIGHTS = "config.json", "model.safetensors"
+"""Names of record and weights in a folder for the Hugging Face hub, which opens as the run it was made of."""
 
 STAGES, SAMPLERS = "stages", "samplers"
 """Folders of later stages, each a run directory, and of what was fitted to the codes afterwards."""
@@ -88,15 +92,16 @@ class Run:
         folder = Path(path)
         if not folder.is_dir():
             raise UserError(f"{folder} is no run directory: give the folder that `vaekit train` named")
-        if not (folder / RECORD).is_file():
+        written = _standing(folder, RECORD, PUBLISHED_RECORD)
+        if not written.is_file():
             raise UserError(f"{folder} holds no {RECORD}: it is no run directory")
-        record = read_json(folder / RECORD)
-        _check_record(record, folder / RECORD)
+        record = read_json(written)
+        _check_record(record, written)
         build = recipe or find_recipe(record["recipe"])
         try:
             return cls(folder, record, build, data)
         except (ValueError, TypeError) as error:
-            raise UserError(f"{folder / RECORD} is damaged: {error}") from error
+            raise UserError(f"{written} is damaged: {error}") from error
 
     @classmethod
     def create(
@@ -148,6 +153,11 @@ class Run:
             raise
         return cls(path, record, recipe, splits)
 
+    @property
+    def weights(self) -> Path:
+        """The file of the weights that are handed out, whether it is there yet or not."""
+        return _standing(self.path, WEIGHTS, PUBLISHED_WEIGHTS)
+
     # -- reading -------------------------------------------------------------------------------------------
 
     def system(self, device: torch.device | str = "cpu") -> System:
@@ -166,7 +176,7 @@ class Run:
         Raises:
             UserError: if it does.
         """
-        files = [self.path / name for name in (WEIGHTS, STATE) if (self.path / name).is_file()]
+        files = [file for file in (self.weights, self.path / STATE) if file.is_file()]
         stored = max((file.stat().st_size for file in files), default=0)
         with own_stream():
             sketch = build_system(self.recipe, self.spec, self.record["arguments"], "meta").model.state_dict()
@@ -180,13 +190,13 @@ class Run:
     def model(self) -> Model:
         """The trained model with its best weights, in eval mode on the CPU."""
         if self._model is None:
-            if not (self.path / WEIGHTS).exists():
+            if not self.weights.exists():
                 raise UserError(
                     f"{self.path} has no {WEIGHTS} yet: finish the training with `vaekit resume {self.path}`"
                 )
             model = self.system().model
-            weights, _ = read_tensors(self.path / WEIGHTS)
-            load_weights(model, weights, self.path / WEIGHTS)
+            weights, _ = read_tensors(self.weights)
+            load_weights(model, weights, self.weights)
             model.eval()
             self._model = model
         return self._model
@@ -334,9 +344,14 @@ class Run:
 
     def save_state(self, tensors: Tensors, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Write a checkpoint: rows first, so that a state never knows of a row that is not there."""
+        self.save_rows(rows)
+        if self.writes:
+            write_tensors(self.path / STATE, tensors, about)
+
+    def save_rows(self, rows: list[dict[str, Any]]) -> None:
+        """Write the rows of the record alone; going on from a checkpoint drops those that came after it."""
         if self.writes:
             write_lines(self.path / METRICS, rows)
-            write_tensors(self.path / STATE, tensors, about)
 
     def save_weights(self, model: Model) -> None:
         """Write the weights that are handed out."""
@@ -354,7 +369,12 @@ class Run:
         """Set entries of the record."""
         self.record |= entries
         if self.writes:
-            write_json(self.path / RECORD, self.record)
+            write_json(_standing(self.path, RECORD, PUBLISHED_RECORD), self.record)
+
+
+def _standing(folder: Path, *names: str) -> Path:
+    """The first of these files that is there, or else the one named first."""
+    return next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
 
 
 def find_recipe(name: str) -> Recipe:
@@ -388,6 +408,24 @@ def build_system(
         return recipe(spec, **values)
 
 
+def latest(folder: Path = Path("runs")) -> Path:
+    """The run of a folder that was started last.
+
+    Raises:
+        UserError: if there is none.
+    """
+    found = [(path.stat().st_mtime, path.parent) for path in folder.glob(f"*/{RECORD}")]
+    started = []
+    for changed, path in found:
+        with contextlib.suppress(UserError):  # a damaged run is not the one that is meant
+            started.append((str(Run.open(path).record.get("started", "")), changed, path))
+    if not started:
+        raise UserError(
+            f"there is no run below {folder}/ here: name a run directory, or `vaekit train` first"
+        )
+    return max(started)[2]
+
+
 def refuse_occupied(path: Path) -> None:
     """Refuse to write a run where something stands.
 
@@ -405,6 +443,8 @@ def _name(recipe: Recipe) -> str:
 def _check_record(record: Any, path: Path) -> None:
     if not isinstance(record, dict):
         raise UserError(f"{path} is damaged: expected a JSON object")
+    if path.name == PUBLISHED_RECORD and record.get("library_name") != "vaekit":
+        raise UserError(f"{path} is not from vaekit: {path.parent} is no run directory")
     if record.get("format") != FORMAT:
         raise UserError(
             f"{path} has format {record.get('format')!r}; this version of vaekit reads format {FORMAT}"

@@ -112,6 +112,8 @@ def finish(
         told.finished(run, "interrupted")
         raise Stopped(run.path) from stop
     except BaseException:
+        with contextlib.suppress(UserError):  # the row of the epoch in which it failed says where
+            run.save_rows(fit.rows)
         _mark(run, "failed")
         told.finished(run, "failed")
         raise

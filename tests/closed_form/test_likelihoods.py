@@ -185,7 +185,8 @@ def test_continuous_bernoulli_is_symmetric():
 @pytest.mark.parametrize("what", ["log_normaliser", "mean", "variance"])
 def test_continuous_bernoulli_series_joins_the_closed_form(what):
     """At the border of the series value and gradient agree from both sides."""
-    border = ContinuousBernoulli._near
+    near = "_near" if what == "log_normaliser" else "_moments_near"
+    border = getattr(ContinuousBernoulli, near)
     for sign in (-1, 1):
         sides = (
             torch.tensor([[sign * border * (1 - 1e-9)], [sign * border * (1 + 1e-9)]])
@@ -197,6 +198,21 @@ def test_continuous_bernoulli_series_joins_the_closed_form(what):
         (gradient,) = torch.autograd.grad(values.sum(), sides)
         assert (values[0] - values[1]).abs() < 2e-9
         assert (gradient[0] - gradient[1]).abs() < 1e-7
+
+
+def test_moments_keep_their_digits_in_float32():
+    logits = torch.linspace(-40, 40, 4001).double().unsqueeze(-1)
+    for family, what in (
+        (ContinuousBernoulli, "mean"),
+        (ContinuousBernoulli, "variance"),
+        (Bernoulli, "mean"),
+        (Bernoulli, "stddev"),
+    ):
+        exact = getattr(family(logits), what)
+        found = getattr(family(logits.float()), what).double()
+        torch.testing.assert_close(found, exact, rtol=5e-6, atol=0)
+    coins = Bernoulli(logits[logits.abs() < 10])
+    torch.testing.assert_close(coins.stddev, coins.variance.sqrt())
 
 
 def test_continuous_bernoulli_is_finite_at_extreme_logits_in_float32():

@@ -198,3 +198,37 @@ def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match=r"vaekit\[tables\]"):
         read_table(write(tmp_path, b"", "t.parquet"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_are_left_out(tmp_path, suffix):
+    """They may hold anything; what a model is shown later may hold them too."""
+    path = tmp_path / f"t{suffix}"
+    names, rows = ["id", "a", "note", "b"], [[k, k % 3, f"row {k}", k / 7] for k in range(20)]
+    if suffix == ".csv":
+        path.write_text("\n".join(",".join(map(str, row)) for row in [names, *rows]))
+    else:
+        pa = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pa.table({n: [r[k] for r in rows] for k, n in enumerate(names)}), path)
+    splits = load(path, drop=("id", "note"))
+    assert splits.spec.columns == ("a", "b")
+    assert "columns left out: id, note" in splits.spec.note
+    with pytest.raises(UserError, match=r"`drop` names 'nots'.*did you mean 'note'"):
+        load(path, drop=("nots",))
+    with pytest.raises(UserError, match="both `labels` and in `drop`"):
+        load(path, labels="a", drop=("a", "note"))
+    with pytest.raises(UserError, match="no columns of numbers"):
+        load(path, drop=names)
+    like = load_like(path, splits.spec)  # the text is not in its way
+    assert len(like) == 20
+    units = original_units(splits.spec, like.take([3])["x"])
+    np.testing.assert_allclose(units[0], [0, 3 / 7], atol=1e-6)
+
+
+def test_only_columns_with_names_are_left_out():
+    with pytest.raises(UserError, match="no table with named columns"):
+        load(np.zeros((9, 3)), drop=("a",))
+    for name in ("digits", "mini_sprites", "darcy"):
+        with pytest.raises(UserError, match=f"{name} has no named columns"):
+            load(name, drop=("a",))

@@ -15,7 +15,7 @@ from vaekit.data.arrays import ArrayData
 from vaekit.data.batch import Splits
 from vaekit.data.spec import Spec
 from vaekit.errors import UserError
-from vaekit.models import Chain
+from vaekit.models import Chain, Classifier
 from vaekit.networks import make_decoder, make_encoder
 
 ROWS = [
@@ -64,6 +64,12 @@ class StandIn:
 
     def metrics(self):
         return ROWS
+
+    def classifier(self):
+        return self.trained if isinstance(self.trained, Classifier) else None
+
+    def stage(self, name):
+        raise UserError(f"{self.path} has no stage {name!r}")
 
 
 def splits_of(spec, x, **parts):

@@ -25,11 +25,14 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "sample": ("vaekit.cli.produce", "sample_command", "draw new data: a picture, a table or an array"),
     "encode": ("vaekit.cli.produce", "encode_command", "turn data into latents"),
     "reconstruct": ("vaekit.cli.produce", "reconstruct_command", "send data through the latents and back"),
+    "export": ("vaekit.cli.export", "export_command", "write a model for other runtimes, or for the hub"),
     "disrupt": (
         "vaekit.cli.disrupt",
         "disrupt_command",
         "break the latents in turn: which factors go?",
     ),
+    "doctor": ("vaekit.cli.doctor", "doctor_command", "examine data before training, or a run after it"),
+    "explore": ("vaekit.cli.explore", "explore_command", "move through the latents on a page"),
     "import": ("vaekit.cli.importing", "import_command", "make a run of a model trained elsewhere"),
     "study": ("vaekit.cli.study", "study_command", "carry out many runs from one file, in one table"),
     "reproduce": ("vaekit.cli.catalogue", "reproduce_command", "check a published claim"),
@@ -84,7 +87,7 @@ def _dispatch(arguments: list[str]) -> int:
     module, function, _ = COMMANDS[name]
     command: Callable[..., int] = getattr(import_module(module), function)
     try:
-        if name == "train":  # its options depend on the recipe
+        if name in ("train", "doctor"):  # with options of a recipe, or of data, besides their own
             return command(rest)
         from vaekit.cli.parsing import call
 

@@ -29,7 +29,7 @@ _SETTINGS = (
     "weights", "checkpoint_seconds", "compile",
 )  # fmt: skip
 _DATA = (
-    "size", "channels", "binarise", "context", "limit", "labels", "labelled", "labelled_seed", "kind",
+    "size", "channels", "binarise", "context", "limit", "labels", "drop", "labelled", "labelled_seed", "kind",
     "standardise", "spacing", "placements", "pairs",
 )  # fmt: skip
 
@@ -46,8 +46,8 @@ def train_command(arguments: list[str]) -> int:
     log = Following(ending.pop("log") or (), hold=True)
     with watch.signals(), _told_how_to_resume(watch):
         run = api.train(
-            wanted.recipe, wanted.data, **vars(wanted.settings), **_changed(wanted.arguments),
-            data_options=_changed(wanted.data_options), show=watch.show, started=watch.started, loggers=log,
+            wanted.recipe, wanted.data, **vars(wanted.settings), **changed(wanted.arguments),
+            data_options=changed(wanted.data_options), show=watch.show, started=watch.started, loggers=log,
         )  # fmt: skip
     return _close(run, watch, log, **ending)
 
@@ -142,7 +142,7 @@ def _recipe_in(arguments: list[str]) -> str:
 
 def _form(name: str) -> type:
     """All options of `vaekit train` with one recipe, in groups."""
-    from vaekit.data import load, names
+    from vaekit.data import names
 
     if name in dict(names()):
         raise UserError(f"{name!r} is a data set; the recipe comes first: `vaekit train vae {name}`")
@@ -151,7 +151,7 @@ def _form(name: str) -> type:
     groups = {
         "arguments": (f"{name} options", group("Arguments", recipe, arguments)),
         "settings": ("training options", group("Settings", api.train, _SETTINGS, {"out": Path | None})),
-        "data_options": ("data options", group("DataOptions", load, _DATA, {"labels": str | None})),
+        "data_options": ("data options", data_form()),
         "ending": ("closing options", group("Closing", resume_command, ("report", "nll_samples", "log"))),
     }
     helps = argument_help(api.train)
@@ -174,7 +174,14 @@ def _about(recipe: Any) -> str:
     return f"{recipe.__name__}: {page.splitlines()[0] if page else ''}"
 
 
-def _changed(options: Any) -> dict[str, Any]:
+def data_form() -> type:
+    """What `vaekit.data.load` can be told on a command line."""
+    from vaekit.data import load
+
+    return group("DataOptions", load, _DATA, {"labels": str | None, "drop": tuple[str, ...]})
+
+
+def changed(options: Any) -> dict[str, Any]:
     """The options that differ from their defaults: only they are passed on and recorded."""
     return {
         field.name: getattr(options, field.name)

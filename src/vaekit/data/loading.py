@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaekit.data.batch import Data, Splits, shuffled
+from vaekit.data.batch import Data, Splits
 from vaekit.data.catalogue import ENTRIES
 from vaekit.data.fields import LAWS, fields_like, load_fields
 from vaekit.data.ground import ground_truth_of, load_ground_truth, named_by
-from vaekit.data.labels import keep_labels, known_labels
+from vaekit.data.labels import known_labels
 from vaekit.data.named import read_named
 from vaekit.data.pairs import paired
-from vaekit.data.prepare import Rows, Treatment, classes_of, nature_of, quadrant_order, treat
+from vaekit.data.prepare import Treatment, nature_of, quadrant_order
 from vaekit.data.raw import Binarise, Original, Raw, check_size, integer_labels, read
 from vaekit.data.spec import Kind, Pairs, Spec
+from vaekit.data.splitting import Context, Prepared, prepare
 from vaekit.errors import UserError, arguments_of
 
-Context = Literal["none", "labels", "quadrant1", "quadrant2", "quadrant3"]
 MEMORY = 2 << 30
 """Bytes above which a file or a folder is streamed from disk instead of kept in memory."""
 
@@ -37,6 +38,7 @@ def load(
     seed: int = 0,
     limit: int | None = None,
     labels: str | ArrayLike | None = None,
+    drop: Sequence[str] = (),
     labelled: int | None = None,
     labelled_seed: int = 0,
     kind: Kind | None = None,
@@ -69,6 +71,7 @@ def load(
             sample).
         labels: name of the label column of a table, or the labels (N,) themselves; -1 stands for a label that
             is unknown.
+        drop: names of columns of a table that are left out; they may hold anything.
         labelled: number of training data that keep their label, equally many of every class, or their
             parameters theta; those of all others are hidden. Validation and test data keep theirs.
         labelled_seed: of that choice.
@@ -90,11 +93,47 @@ def load(
     >>> splits.spec.shape, splits.spec.kind, len(splits.train), len(splits.valid), len(splits.test)
     ((1, 8, 8), 'binary', 1437, 180, 180)
     """
+    found = prepared(
+        source, size=size, channels=channels, binarise=binarise, context=context, seed=seed, limit=limit,
+        labels=labels, drop=drop, labelled=labelled, labelled_seed=labelled_seed, kind=kind,
+        standardise=standardise, spacing=spacing, placements=placements, pairs=pairs, memory=memory,
+    )  # fmt: skip
+    return found if isinstance(found, Splits) else found.splits(memory)
+
+
+def prepared(
+    source: Original,
+    *,
+    size: int | None,
+    channels: int | None,
+    binarise: Binarise,
+    context: Context,
+    seed: int,
+    limit: int | None,
+    labels: str | ArrayLike | None,
+    drop: Sequence[str],
+    labelled: int | None,
+    labelled_seed: int,
+    kind: Kind | None,
+    standardise: bool,
+    spacing: int | None,
+    placements: int | None,
+    pairs: Pairs | None,
+    memory: int,
+) -> Prepared | Splits:
+    """A set that was read and split, before its data are built; of a generated set, the data themselves.
+
+    Takes the arguments of `load`.
+
+    Raises:
+        UserError: see `load`.
+    """
     _check_options(binarise, context, kind, limit)
     if labelled is None and labelled_seed:
         raise UserError(f"`labelled_seed` is {labelled_seed}, but no labels are hidden: give `labelled` too")
     name = _known(source)
     if name is not None and ENTRIES[name].factors:
+        _refuse_drop(drop, name)
         if labels is not None or labelled is not None or context == "labels":
             raise UserError(
                 f"{name} has factors, no labels; expected no `labels`, no `labelled` and another `context`"
@@ -119,26 +158,21 @@ def load(
     if spacing is not None or placements is not None:
         raise UserError("`spacing` and `placements` are for xysquares and its relatives: leave them out")
     if name in LAWS:
+        _refuse_drop(drop, name)
         return load_fields(
             name, size, channels, context, seed, limit, kind, labels, binarise, labelled, labelled_seed,
             standardise,
         )  # fmt: skip
-    raw = _read(name, source, size, channels, labels, memory)
-    nature = nature_of(raw, kind, binarise)
-    train, valid, test, note = _split(raw, seed)
-    train, valid, test = (rows[:limit] for rows in (train, valid, test))
-    notes = [note, "" if limit is None else f"at most {limit} data of each split"]
-    if labelled is not None:
-        raw.y = keep_labels(raw.y, train, labelled, labelled_seed, classes_of(raw), raw.name)
-        notes.append(f"{labelled} training labels kept, equally many of every class, by seed {labelled_seed}")
-    elif (known := known_labels(raw.y, train)) is not None:
-        notes.append(f"{known} of {len(train)} training data have a label, the others -1")
-    treatment = treat(raw, train, nature, context=context, standardise=standardise, notes=notes)
-    return Splits(
-        treatment.build(raw, train, train=True, memory=memory),
-        treatment.build(raw, valid, train=False, memory=memory),
-        treatment.build(raw.test or raw, test, train=False, memory=memory),
-    )
+    raw = _read(name, source, size, channels, labels, memory, drop)
+    return prepare(
+        raw, binarise=binarise, context=context, seed=seed, limit=limit, labelled=labelled,
+        labelled_seed=labelled_seed, kind=kind, standardise=standardise,
+    )  # fmt: skip
+
+
+def _refuse_drop(drop: Sequence[str], name: str) -> None:
+    if drop:
+        raise UserError(f"{name} has no named columns; got `drop` = {tuple(drop)}: leave it out")
 
 
 def load_like(
@@ -184,7 +218,7 @@ def load_like(
     square = picture[1] if image and picture[1] == picture[2] else None
     if name is not None or (isinstance(source, str | Path) and Path(source).expanduser().is_dir()):
         size, channels = size or square, channels or (picture[0] if image else None)
-    raw = _read(name, source, size, channels, labels, memory)
+    raw = _read(name, source, size, channels, labels, memory, only=spec.columns)
     raw = raw.test or raw
     if spec.columns is not None and raw.columns is not None:
         _select_columns(raw, spec.columns)
@@ -260,35 +294,20 @@ def _read(
     channels: int | None,
     labels: str | ArrayLike | None,
     memory: int,
+    drop: Sequence[str] = (),
+    only: Sequence[str] | None = None,
 ) -> Raw:
     if name is None:
-        raw = read(source, size=size, channels=channels, labels=labels, memory=memory)
+        raw = read(source, size=size, channels=channels, labels=labels, memory=memory, drop=drop, only=only)
     elif labels is not None:
         raise UserError(f"`{name}` has labels of its own; expected no `labels`")
     else:
+        _refuse_drop(drop, name)
         check_size(size, channels)
         raw = read_named(name, size=size, channels=channels)
     if raw.y is not None:
         raw.y, raw.class_names = integer_labels(raw.y, len(raw.x), raw.name, raw.class_names)
     return raw
-
-
-def _split(raw: Raw, seed: int) -> tuple[Rows, Rows, Rows, str]:
-    """Rows of training, validation and test data, and what was done."""
-    count = len(raw.x)
-    order = shuffled(count, seed)
-    if raw.test is not None:
-        note = f"official test set; validation: {raw.valid} of the {count} training data, by seed {seed}"
-        return order[: -raw.valid], order[-raw.valid :], np.arange(len(raw.test.x), dtype=np.int64), note
-    if count < 3:
-        rows = "one row" if count == 1 else "2 rows"
-        raise UserError(
-            f"{raw.name} holds {rows}; expected 3 or more: one each for training, validation and test"
-        )
-    part = max(1, round(0.1 * count))
-    train = count - 2 * part
-    note = f"no official split: {train} training, {part} validation and {part} test data by seed {seed}"
-    return order[:train], order[train : train + part], order[train + part :], note
 
 
 def _select_columns(raw: Raw, columns: tuple[str, ...]) -> None:

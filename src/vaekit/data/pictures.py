@@ -154,17 +154,8 @@ def _header(path: Path) -> tuple[str, tuple[int, int]]:
     return mode, (height, width) if turned else (width, height)
 
 
-def scan_folder(root: Path, size: int | None = None, channels: int | None = None) -> Pictures:
-    """The pictures below a folder; hidden files are left out.
-
-    Args:
-        root: the folder, with pictures in it or in subfolders, which then are the labels.
-        size: crop each picture to its central square and resize it to size x size.
-        channels: 1 (grey) or 3 (colour); by default what most of the pictures have.
-
-    Raises:
-        UserError: if there is no picture, one cannot be read, or they differ in size and `size` is not given.
-    """
+def _headers(root: Path) -> tuple[list[str], int, list[tuple[str, tuple[int, int]]]]:
+    """The pictures below a folder, the number of other files, and (mode, size as shown) of each picture."""
     names, other = [], 0
     for path in sorted(root.rglob("*"), key=lambda p: p.relative_to(root).as_posix()):
         below = path.relative_to(root)
@@ -181,6 +172,30 @@ def scan_folder(root: Path, size: int | None = None, channels: int | None = None
         )
     with ThreadPoolExecutor(_threads()) as pool:
         headers = list(pool.map(lambda name: _header(root / name), names))
+    return names, other, headers
+
+
+def picture_sizes(root: Path) -> Counter[tuple[int, int]]:
+    """(width, height) as shown -> number of the pictures below a folder that have it.
+
+    Raises:
+        UserError: if there is no picture, or one cannot be read.
+    """
+    return Counter(shown for _, shown in _headers(root)[2])
+
+
+def scan_folder(root: Path, size: int | None = None, channels: int | None = None) -> Pictures:
+    """The pictures below a folder; hidden files are left out.
+
+    Args:
+        root: the folder, with pictures in it or in subfolders, which then are the labels.
+        size: crop each picture to its central square and resize it to size x size.
+        channels: 1 (grey) or 3 (colour); by default what most of the pictures have.
+
+    Raises:
+        UserError: if there is no picture, one cannot be read, or they differ in size and `size` is not given.
+    """
+    names, other, headers = _headers(root)
     if channels is None:
         channels = 1 if 2 * sum(mode in _GREY for mode, _ in headers) >= len(headers) else 3
     sizes = Counter(shown for _, shown in headers)

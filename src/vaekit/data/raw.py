@@ -122,14 +122,25 @@ def check_size(size: int | None, channels: int | None) -> None:
 
 
 def read(
-    source: Original, *, size: int | None, channels: int | None, labels: str | ArrayLike | None, memory: int
+    source: Original,
+    *,
+    size: int | None,
+    channels: int | None,
+    labels: str | ArrayLike | None,
+    memory: int,
+    drop: Sequence[str] = (),
+    only: Sequence[str] | None = None,
 ) -> Raw:
-    """The set that `source` stands for; see `vaekit.data.load`."""
+    """The set that `source` stands for; see `vaekit.data.load`. `only`: of a table, the columns wanted."""
     check_size(size, channels)
     if isinstance(source, str | Path):
-        raw = _read_path(Path(source).expanduser(), size, channels, labels, memory)
+        raw = _read_path(Path(source).expanduser(), size, channels, labels, memory, drop, only)
     else:
         raw = _read_memory(source, labels)
+    if drop and not raw.table:
+        raise UserError(
+            f"{raw.name} is no table with named columns; got `drop` = {tuple(drop)}: leave it out"
+        )
     if labels is not None and not isinstance(labels, str):
         raw.y = _as_array(labels, "labels")
     elif isinstance(labels, str) and not raw.table:
@@ -166,7 +177,15 @@ def _read_memory(source: Any, labels: Any) -> Raw:
     return Raw("array", x, y=y, c=c)
 
 
-def _read_path(path: Path, size: int | None, channels: int | None, labels: Any, memory: int) -> Raw:
+def _read_path(
+    path: Path,
+    size: int | None,
+    channels: int | None,
+    labels: Any,
+    memory: int,
+    drop: Sequence[str],
+    only: Sequence[str] | None,
+) -> Raw:
     suffix = path.suffix.lower()
     if path.is_dir():
         return _read_folder(path, size, channels, memory)
@@ -177,10 +196,12 @@ def _read_path(path: Path, size: int | None, channels: int | None, labels: Any, 
     if suffix == ".npz":
         return _read_npz(path)
     if suffix in (".csv", ".tsv", ".txt", ".parquet", ".pq"):
-        table = read_table(path, labels if isinstance(labels, str) else None)
+        table = read_table(path, labels if isinstance(labels, str) else None, drop, only)
         raw = Raw(path.stem, table.values, y=table.labels, columns=table.columns, table=True)
         if isinstance(labels, str):
             raw.notes.append(f"labels from the column {labels!r}")
+        if drop:
+            raw.notes.append(f"columns left out: {', '.join(drop)}")
         return raw
     expected = ".npy, .npz, .csv, .tsv, .parquet, or a folder of pictures"
     raise UserError(f"{path} has the ending {suffix!r}; expected {expected}")

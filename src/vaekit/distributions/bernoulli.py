@@ -94,6 +94,11 @@ class Bernoulli(Lean):
         mean = self.mean
         return mean * (1 - mean)
 
+    @property
+    def stddev(self) -> Tensor:
+        """sqrt(p (1 - p)) = 1 / (2 cosh(l / 2)), which keeps its digits where p is close to 0 or 1."""
+        return 0.5 / (0.5 * self.logits).cosh()
+
     @torch.no_grad()
     def sample(self, sample_shape: SampleShape = ()) -> Tensor:
         """Zeros and ones."""
@@ -122,7 +127,9 @@ class ContinuousBernoulli(Lean):
         event_dims: number of event axes at the end of `logits`.
     """
 
-    _near = 0.1  # |l| below which the series are used; their first neglected term is then under 1e-9
+    # |l| below which series are used; their first neglected term is then under 1e-9. The terms of a moment
+    # cancel long before: in float32 half of its digits would be gone at 0.1
+    _near, _moments_near = 0.1, 0.7
 
     def __init__(self, logits: Tensor, event_dims: int = 1) -> None:
         super().__init__(event_dims)
@@ -152,12 +159,15 @@ class ContinuousBernoulli(Lean):
 
     @property
     def mean(self) -> Tensor:
-        """E[x] = 1 / (1 - e^-l) - 1 / l, elementwise; 1/2 + l/12 - l^3/720 near 0."""
-        far, safe = self._apart(self._near)
+        """E[x] = 1 / (1 - e^-l) - 1 / l, elementwise; 1/2 + l/12 - l^3/720 + ... near 0."""
+        far, safe = self._apart(self._moments_near)
         # 1 / (1 - e^-l) in a form that neither overflows nor loses its gradient
         exact = 0.5 + 0.5 / (0.5 * safe).tanh() - 1 / safe
-        series = 0.5 + self.logits / 12 - self.logits**3 / 720 + self.logits**5 / 30240
-        return torch.where(far, exact, series)
+        square = self.logits.square()
+        slope = 1 / 12 - square * (
+            1 / 720 - square * (1 / 30240 - square * (1 / 1209600 - square * (1 / 47900160)))
+        )
+        return torch.where(far, exact, 0.5 + self.logits * slope)
 
     @property
     def mode(self) -> Tensor:
@@ -166,10 +176,13 @@ class ContinuousBernoulli(Lean):
 
     @property
     def variance(self) -> Tensor:
-        """Var[x] = 1/l^2 - 1/(4 sinh^2(l/2)), elementwise; 1/12 - l^2/240 near 0."""
-        far, safe = self._apart(self._near)
+        """Var[x] = 1/l^2 - 1/(4 sinh^2(l/2)), elementwise; 1/12 - l^2/240 + ... near 0."""
+        far, safe = self._apart(self._moments_near)
         exact = safe.square().reciprocal() - 0.25 / (0.5 * safe.clamp(-80, 80)).sinh().square()
-        series = 1 / 12 - self.logits.square() / 240 + self.logits**4 / 6048
+        square = self.logits.square()
+        series = 1 / 12 - square * (
+            1 / 240 - square * (1 / 6048 - square * (1 / 172800 - square * (1 / 5322240)))
+        )
         return torch.where(far, exact, series)
 
     def rsample(self, sample_shape: SampleShape = ()) -> Tensor:

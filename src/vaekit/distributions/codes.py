@@ -15,7 +15,12 @@ from vaekit.errors import UnsupportedError
 
 
 class Discrete(Lean, ABC):
-    """A distribution whose draws stand for code numbers, which is what a model encodes data as."""
+    """A distribution whose draws stand for code numbers, which is what a model encodes data as.
+
+    `levels` is the number of codes, K: they go from 0 to K - 1.
+    """
+
+    levels: int
 
     @abstractmethod
     def codes_of(self, value: Tensor) -> Tensor:
@@ -95,7 +100,7 @@ class Quantised(Discrete):
         )
 
 
-class UniformCodes(Lean):
+class UniformCodes(Discrete):
     """Every code with the same probability 1/K at every position, all independent; no batch axes.
 
     Args:
@@ -108,6 +113,7 @@ class UniformCodes(Lean):
     def __init__(self, codebook: Tensor, positions: tuple[int, ...]) -> None:
         super().__init__(1 + len(positions))
         self.codebook = codebook
+        self.levels = len(codebook)
         self.positions = torch.Size(positions)
 
     @property
@@ -115,10 +121,12 @@ class UniformCodes(Lean):
         """(D, *positions): there are no batch axes."""
         return torch.Size((self.codebook.shape[1], *self.positions))
 
-    @property
-    def levels(self) -> int:
-        """K."""
-        return len(self.codebook)
+    def codes_of(self, value: Tensor) -> Tensor:
+        """The numbers of the codes whose vectors these are, (*lead, *positions), int64."""
+        flat = value.movedim(-1 - len(self.positions), -1)
+        # the fast way by inner products would round: two codes may lie close together
+        apart = torch.cdist(flat.flatten(0, -2), self.codebook, compute_mode="donot_use_mm_for_euclid_dist")
+        return apart.argmin(-1).view(flat.shape[:-1])
 
     @property
     def mean(self) -> Tensor:

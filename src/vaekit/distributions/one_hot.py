@@ -28,6 +28,7 @@ class _Classes(Discrete, ABC):
     def __init__(self, logits: Tensor, event_dims: int = 1) -> None:
         super().__init__(event_dims)
         self.logits = logits
+        self.levels = logits.shape[-1]
 
     @property
     def shape(self) -> torch.Size:

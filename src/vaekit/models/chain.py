@@ -43,21 +43,29 @@ class Chain(Hierarchy):
         observed = {"x": Observed(batch["x"], self.likelihood(values[0], *context))}
         return Trace(batch, latents, observed, ("batch",) if samples is None else ("sample", "batch"))
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """Latent name -> q(z_l|z_l-1) at the mean of the level below, with batch shape (B,)."""
+        return {name: q for name, (q, _) in self._upwards(batch, sample=False).items()}
+
     @torch.no_grad()
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """Latent name -> (B, n): means given the means of the level below, or one ancestral draw."""
+        return {name: value for name, (_, value) in self._upwards(batch, sample).items()}
+
+    def _upwards(self, batch: Batch, sample: bool) -> dict[str, tuple[Distribution, Tensor]]:
         context = context_of(batch)
         found = {}
         below = batch["x"]
         for name, conditional in zip(self.names, self.posteriors, strict=True):
             q = conditional(below, *context)
-            below = found[name] = q.sample() if sample else q.mean
+            below = q.sample() if sample else q.mean
+            found[name] = q, below
         return found
 
     def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
         """p(x | latents): a latent that is not given stands at the mean of its prior given the one above."""
         given = () if context is None else (context,)
-        rows = len(next(iter((*values.values(), *given))))
+        rows = next(iter((*values.values(), *given))).shape[0]  # not `len`: an exported graph keeps it open
         above: tuple[Tensor, ...] = ()
         for name, prior in zip(reversed(self.names), reversed(self.priors), strict=True):
             value = values.get(name)
@@ -71,7 +79,15 @@ class Chain(Hierarchy):
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """p(x|z1) for n ancestral draws zL, ..., z1."""
         given = () if context is None else (context,)
+        return self.likelihood(self.draw_latents(n, context)[self.names[0]], *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n ancestral draws, (n, *event)."""
+        given = () if context is None else (context,)
+        found: dict[str, Tensor] = {}
         above: tuple[Tensor, ...] = ()
-        for prior in reversed(self.priors):
-            above = (draw_prior(prior(*above, *given), n, None),)
-        return self.likelihood(*above, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+        for name, prior in zip(reversed(self.names), reversed(self.priors), strict=True):
+            found[name] = draw_prior(prior(*above, *given), n, None)
+            above = (found[name],)
+        return {name: found[name] for name in self.names}

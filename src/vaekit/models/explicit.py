@@ -37,6 +37,10 @@ class Explicit(Model):
         repeated = p.expand(torch.Size((samples, len(x))))
         return Trace(batch, {}, {"x": Observed(x, repeated)}, ("sample", "batch"))
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """Nothing: there are no latents."""
+        return {}
+
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """Nothing: there are no latents."""
         return {}
@@ -50,6 +54,10 @@ class Explicit(Model):
         raise UnsupportedError(
             "this model has no latents, so there is nothing to decode or to reconstruct from: use `generate`"
         )
+
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Nothing: there are no latents."""
+        return {}
 
     @torch.no_grad()
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:

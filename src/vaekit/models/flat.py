@@ -82,15 +82,16 @@ class Flat(Model):
         p = self.likelihood(*values, *context_of(trace.batch))
         trace.observed["x"] = Observed(trace.batch["x"], p)
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """Latent name -> q(z_l|x[, c]), with batch shape (B,)."""
+        arguments = (batch["x"], *context_of(batch))
+        return {name: q(*arguments) for name, q in zip(self.names, self.posteriors, strict=True)}
+
     @torch.no_grad()
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """Latent name -> (B, n): the posterior means, or one draw each; code numbers of discrete latents."""
-        arguments = (batch["x"], *context_of(batch))
-        found = {}
-        for name, posterior in zip(self.names, self.posteriors, strict=True):
-            q = posterior(*arguments)
-            found[name] = encoded(q, q.sample() if sample else q.mean)
-        return found
+        found = self.posterior(batch)
+        return {name: encoded(q, q.sample() if sample else q.mean) for name, q in found.items()}
 
     def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
         """p(x | latents): latents that are not given stand at the mean of their prior.
@@ -100,7 +101,7 @@ class Flat(Model):
             context: (n, *context) in a conditional model.
         """
         given = () if context is None else (context,)
-        rows = len(next(iter((*values.values(), *given))))
+        rows = next(iter((*values.values(), *given))).shape[0]  # not `len`: an exported graph keeps it open
         filled = []
         for name, posterior, prior in zip(self.names, self.posteriors, self.priors, strict=True):
             value = values.get(name)
@@ -121,3 +122,10 @@ class Flat(Model):
         given = () if context is None else (context,)
         drawn = [draw_prior(prior(*given), n, None) for prior in self.priors]
         return self.likelihood(*drawn, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws from the prior, (n, *event); code numbers of discrete latents."""
+        given = () if context is None else (context,)
+        priors = [prior(*given) for prior in self.priors]
+        return {name: encoded(p, draw_prior(p, n, None)) for name, p in zip(self.names, priors, strict=True)}

@@ -103,7 +103,7 @@ class LabelMarginal(Model, Classifier):
         """One-hot vectors, zero where the label is unknown, (B, C)."""
         y = batch.get("y")
         if y is None:
-            return self.every.new_zeros(len(batch["x"]), self.classes)
+            return self.every.new_zeros(batch["x"].shape[0], self.classes)
         every = torch.arange(self.classes, device=self.every.device)
         return (y.unsqueeze(1) == every).to(self.every.dtype)
 
@@ -112,6 +112,11 @@ class LabelMarginal(Model, Classifier):
         """q(y|x), (B, C), whatever labels the batch brings."""
         found: Tensor = self.classifier(batch["x"]).probs
         return found
+
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """Latent name -> q(z|x,y) at the known label or the most probable one, and q(y|x)."""
+        q = OneHot.certain(self._labels(batch), self.classifier(batch["x"]).logits)
+        return {**self.model.posterior({"x": batch["x"], "c": q.mode}), "y": q}
 
     @torch.no_grad()
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
@@ -136,7 +141,7 @@ class LabelMarginal(Model, Classifier):
                 raise ValueError("the label is given twice, as latent `y` and as `context`: leave one out")
             context = values["y"]
         if context is None:
-            context = self.prior().mean.expand(len(next(iter(rest.values()))), -1)
+            context = self.prior().mean.expand(next(iter(rest.values())).shape[0], -1)
         return self.model.decode(rest, context)
 
     @torch.no_grad()
@@ -149,3 +154,9 @@ class LabelMarginal(Model, Classifier):
         """
         y = self.prior().sample(torch.Size((n,))) if context is None else context
         return self.model.generate(n, y)
+
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws of y from p(y), or the given labels, and of z from p(z|y)."""
+        y = self.prior().sample(torch.Size((n,))) if context is None else context
+        return {**self.model.draw_latents(n, y), "y": y}

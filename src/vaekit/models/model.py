@@ -9,6 +9,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.errors import UnsupportedError
 from vaekit.trace import Batch, Trace
 
 
@@ -39,6 +40,16 @@ class Model(nn.Module, ABC):
         """A pass for who judges latents alone: nothing is observed. A model that can saves the decoding."""
         return replace(self.forward(batch, samples, branches), observed={})
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """Latent name -> q, given the means of the latents that it hangs on: what `encode` takes means of.
+
+        Raises:
+            UnsupportedError: unless the model says it.
+        """
+        raise UnsupportedError(
+            f"{type(self).__name__} does not say its posterior: give it a method `posterior`, see `Flat`"
+        )
+
     @abstractmethod
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """Latent name -> (B, n): the posterior means, or one draw each; int64 code numbers where discrete."""
@@ -46,6 +57,10 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
         """p(x | latents), values as `encode` gives them; a latent not given stands at its prior's mean."""
+
+    @abstractmethod
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws from the prior, (n, *event), as `encode` gives them: what `decode` takes."""
 
     @abstractmethod
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:

@@ -130,6 +130,10 @@ class Pairwise(Model):
         """The same pass without decoding, where there is no branch."""
         return super().infer(batch, samples, branches) if branches else self.model.infer(batch, samples)
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """q(z|x) of each datum by itself."""
+        return self.model.posterior(batch)
+
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """Latent name -> (B, n), each datum by itself: the posterior means, or one draw."""
         return self.model.encode(batch, sample)
@@ -141,3 +145,7 @@ class Pairwise(Model):
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """p(x|z) for n draws of z from the prior."""
         return self.model.generate(n, context)
+
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws from the prior, (n, *event)."""
+        return self.model.draw_latents(n, context)

@@ -107,26 +107,35 @@ class TopDown(Hierarchy):
             return draw_prior(p, n, samples)
         return p.rsample() if p.has_rsample else p.sample()
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """Latent name -> q(z_l|x, above) at the means of the levels above, with batch shape (B,)."""
+        found = self._downwards(batch, sample=False)
+        return {name: found[name][0] for name in self.names}
+
     @torch.no_grad()
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """Latent name -> (B, n): means given the means of the levels above, or one ancestral draw.
 
         Discrete latents are given by their code numbers, int64.
         """
+        found = self._downwards(batch, sample)
+        return {name: encoded(*found[name]) for name in self.names}
+
+    def _downwards(self, batch: Batch, sample: bool) -> dict[str, tuple[Distribution, Tensor]]:
         context = context_of(batch)
         seen = self._seen(batch["x"], context)
         above: tuple[Tensor, ...] = ()
-        found: dict[str, Tensor] = {}
+        found: dict[str, tuple[Distribution, Tensor]] = {}
         for level in reversed(range(len(self.names))):
             q = self._infer(level, seen[level], above, context)
             above = (q.sample() if sample else q.mean, *above)
-            found[self.names[level]] = encoded(q, above[0])
-        return {name: found[name] for name in self.names}
+            found[self.names[level]] = q, above[0]
+        return found
 
     def decode(self, values: Mapping[str, Tensor], context: Tensor | None = None) -> Distribution:
         """p(x | latents): a latent that is not given stands at the mean of its prior given those above."""
         given = () if context is None else (context,)
-        rows = len(next(iter((*values.values(), *given))))
+        rows = next(iter((*values.values(), *given))).shape[0]  # not `len`: an exported graph keeps it open
         above: tuple[Tensor, ...] = ()
         for level in reversed(range(len(self.names))):
             value = values.get(self.names[level])
@@ -140,7 +149,20 @@ class TopDown(Hierarchy):
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """p(x|z) for n ancestral draws zL, ..., z1."""
         given = () if context is None else (context,)
-        above: tuple[Tensor, ...] = ()
-        for prior in reversed(self.priors):
-            above = (self._draw_level(prior(*above, *given), n, above, None), *above)
+        above = [value for value, _ in self._drawn(n, given)]
         return self.likelihood(*above, *given)  # type: ignore[no-any-return]  # nn.Module returns Any
+
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n ancestral draws, (n, *event); code numbers of discrete latents."""
+        drawn = self._drawn(n, () if context is None else (context,))
+        return {name: encoded(p, value) for name, (value, p) in zip(self.names, drawn, strict=True)}
+
+    def _drawn(self, n: int, context: tuple[Tensor, ...]) -> list[tuple[Tensor, Distribution]]:
+        """An ancestral draw of every level and its prior, from the data upwards."""
+        found: list[tuple[Tensor, Distribution]] = []
+        for prior in reversed(self.priors):
+            above = tuple(value for value, _ in found)
+            p = prior(*above, *context)
+            found.insert(0, (self._draw_level(p, n, above, None), p))
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,13 +79,8 @@ class Codes:
 
     def decode(self, values: Tensor, context: Tensor | None, lowest: int = 0) -> Distribution:
         """p(x|z) of rows (R, K); levels below `lowest` are left to follow from those above."""
-        parts = values.split([shape.numel() for shape in self.shapes.values()], dim=1)
-        given = {
-            name: part.reshape(-1, *shape).long() if name in self.discrete else part.reshape(-1, *shape)
-            for level, ((name, shape), part) in enumerate(zip(self.shapes.items(), parts, strict=True))
-            if level >= lowest
-        }
-        return self.model.decode(given, context)
+        given = apart(values, self.shapes, self.discrete)
+        return self.model.decode(dict(list(given.items())[lowest:]), context)
 
     def walk(self, centre: int, column: int, values: Tensor) -> Tensor:
         """Likelihood means as one latent goes through `values` (R,), the others at the datum `centre`."""
@@ -101,10 +96,32 @@ class Codes:
         return decoded
 
 
+def apart(values: Tensor, shapes: Mapping[str, torch.Size], discrete: Collection[str]) -> dict[str, Tensor]:
+    """Latents that stand side by side, (R, K), as a model takes them: latent name -> (R, *event).
+
+    Args:
+        values: the first latent's elements first.
+        shapes: latent name -> event shape, in the order of the columns.
+        discrete: names of the latents that are codes, which become int64.
+    """
+    parts = values.split([shape.numel() for shape in shapes.values()], dim=1)
+    found = {}
+    for (name, shape), part in zip(shapes.items(), parts, strict=True):
+        found[name] = part.reshape(-1, *shape).long() if name in discrete else part.reshape(-1, *shape)
+    return found
+
+
 def take(data: Data, rows: Sequence[int] | Tensor, model: Model) -> Batch:
     """Some of the data, on the model's device."""
     where, _ = home_of(model)
     return {name: value.to(where) for name, value in data.take(rows).items()}
+
+
+def spread(size: int, most: int) -> Tensor:
+    """Numbers of at most `most` of `size` data, evenly spread over the set, in a shuffled order: (n,)."""
+    count = min(most, size)
+    rows = torch.linspace(0, size - 1, count).round().long()
+    return rows[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
 
 
 @torch.no_grad()
@@ -113,10 +130,8 @@ def encode(model: Model, data: Data, most: int, source: Model | None = None) -> 
 
     Random numbers come from torch's global generator: fork and seed it outside.
     """
-    count = min(most, len(data))
-    rows = torch.linspace(0, len(data) - 1, count).round().long()
-    rows = rows[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
-    batch = take(data, rows, model)
+    rows = spread(len(data), most)
+    batch, count = take(data, rows, model), len(rows)
     shown = without_withheld(model, batch)
     pieces = [{name: value[i : i + _CHUNK] for name, value in shown.items()} for i in range(0, count, _CHUNK)]
     means, draws = _each(pieces, model.encode), _each(pieces, lambda piece: model.encode(piece, sample=True))
@@ -148,7 +163,7 @@ def _rates(model: Model, pieces: list[Batch]) -> Tensor | None:
     totals: list[Tensor] = []
     for piece in pieces:
         columns = []
-        for latent in model(piece).latents.values():
+        for latent in model.infer(piece).latents.values():
             q, p = latent.q, latent.p
             if not isinstance(q, DiagonalNormal) or not isinstance(p, DiagonalNormal | StandardNormal):
                 return None

@@ -14,7 +14,7 @@ from vaekit.data.spec import Spec
 from vaekit.report.codes import Codes
 from vaekit.report.look import DATA, MODEL, SOFT, Array, dots, draw, label_text, plain_ticks
 from vaekit.report.parts import Figure, Key, Picture
-from vaekit.report.walks import draw_noise, prior_context
+from vaekit.report.walks import draw_noise, prior_context, source_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +95,7 @@ def histograms(columns: Columns, codes: Codes, held: str) -> Figure:
         "peak is something that the model never makes.",
         pictures=tuple(pictures),
         keys=(Key(f"{held} data", "data"), Key("samples of the model", "model", dashed=True)),
-        caption=f"{len(data)} {held} data and {count} samples from the prior{said}, drawn "
+        caption=f"{len(data)} {held} data and {count} samples from the {source_word(codes)}{said}, drawn "
         f"{how_drawn}.{columns.remark}",
     )
 

@@ -10,7 +10,8 @@ import torch
 
 from vaekit.report.codes import Codes
 from vaekit.report.columns import Columns
-from vaekit.report.look import DATA, INK, MODEL, PAPER, SOFT, Array, draw, label_text, plain_ticks
+from vaekit.report.heat import heat
+from vaekit.report.look import DATA, MODEL, SOFT, Array, draw, label_text, plain_ticks
 from vaekit.report.parts import Figure, Picture
 from vaekit.report.walks import REACH, STEPS, walk_plan, walk_words
 
@@ -66,36 +67,12 @@ def _fan(name: str, walk: Array) -> Picture:
 
 
 def _map(change: Array, rows: Sequence[str], names: Sequence[str]) -> Picture:
-    top = max(float(np.abs(change).max()), 1e-9)
-    count, width = change.shape
-
-    def paint(ax: Axes) -> None:
-        from matplotlib.patches import Rectangle
-
-        for i in range(count):
-            for j in range(width):
-                value = float(change[i, j])
-                share = abs(value) / top
-                place = (j - 0.47, i - 0.44)
-                colour = MODEL if value > 0 else DATA
-                ax.add_patch(
-                    Rectangle(place, 0.94, 0.88, facecolor=colour, alpha=0.06 + 0.74 * share, linewidth=0)
-                )
-                ink = PAPER if share > 0.7 else INK
-                ax.text(j, i, _signed(value), ha="center", va="center", fontsize=9, color=ink)
-        ax.set_xlim(-0.5, width - 0.5)
-        ax.set_ylim(count - 0.5, -0.5)
-        ax.set_xticks(range(width), names, rotation=40, ha="right", rotation_mode="anchor")
-        ax.set_yticks(range(count), rows)
-        ax.grid(False)
-        ax.spines[:].set_visible(False)
-
-    i, j = divmod(int(np.abs(change).argmax()), width)
+    i, j = divmod(int(np.abs(change).argmax()), change.shape[1])
     alt = (
-        f"A map of {count} latents and {width} columns; the strongest effect is {change[i, j]:+.2f} "
+        f"A map of {len(rows)} latents and {len(names)} columns; the strongest effect is {change[i, j]:+.2f} "
         f"standard deviations of {names[j]} by latent {rows[i]}."
     )
-    return draw("map", alt, paint, size=(min(8.4, 1.0 + 0.62 * width), 0.9 + 0.32 * count))
+    return heat("map", change, rows, names, alt, text=_signed)
 
 
 def _signed(value: float) -> str:

@@ -103,6 +103,7 @@ def scatter(codes: Codes, spec: Spec, held: str) -> Figure:
     places, said, axes = _plane(codes)
     groups, names, by = _groups(codes, spec)
     keys: list[Key] = []
+    few = len(names) <= 2 * CLASSES
 
     def paint(ax: Axes) -> None:
         size = 8.0 if len(places) < 100 else 5.5 if len(places) < 600 else 4.0
@@ -113,7 +114,7 @@ def scatter(codes: Codes, spec: Spec, held: str) -> Figure:
                 inside = groups == number
                 if inside.any():
                     dots(ax, places[inside, 0], places[inside, 1], class_colour(number), size, 0.8)
-            if len(names) <= 2 * CLASSES:
+            if few:
                 _name_clouds(ax, places, groups, names)
         ax.set_xlabel(axes[0], labelpad=6)
         ax.set_ylabel(axes[1], labelpad=6)
@@ -138,7 +139,8 @@ def scatter(codes: Codes, spec: Spec, held: str) -> Figure:
         how=how,
         pictures=(draw("scatter", alt, paint, size=(5.6, 4.8)),),
         keys=tuple(keys),
-        caption=f"Posterior means of {len(places)} {held} data{colours}; {said}.",
+        caption=f"Posterior means of {len(places)} {held} data{colours}; {said}."
+        + (" Names stand at the median of their points." if groups is not None and few else ""),
     )
 
 
@@ -157,18 +159,28 @@ def _plane(codes: Codes) -> tuple[Array, str, tuple[str, str]]:
         )
     if means.shape[1] == 2:
         return means, "the two latents themselves", (labels[0], labels[1])
-    centred = means - means.mean(0)
-    _, scales, directions = np.linalg.svd(centred, full_matrices=False)
-    directions = directions[:2]
-    # the sign of a component is arbitrary: fix it, so that the same run gives the same picture everywhere
-    strongest = np.abs(directions).argmax(1)
-    directions = directions * np.where(directions[np.arange(len(directions)), strongest] < 0, -1, 1)[:, None]
-    total = float((scales**2).sum())
-    share = float((scales[:2] ** 2).sum()) / total if total > 0 else 0.0
+    directions, share = principal(means)
     said = (
         f"the two principal components of all {means.shape[1]} latents, {100 * share:.0f} % of their variance"
     )
-    return centred @ directions.T, said, ("first principal component", "second principal component")
+    places = (means - means.mean(0)) @ directions.T
+    return places, said, ("first principal component", "second principal component")
+
+
+def principal(means: Array) -> tuple[Array, float]:
+    """The two principal components of codes, as rows (2, K), and their share of the variance.
+
+    Args:
+        means: (N, K), K of two or more; fewer than two data leave rows of zeros.
+    """
+    _, scales, found = np.linalg.svd(means - means.mean(0), full_matrices=False)
+    directions = np.zeros((2, means.shape[1]))
+    directions[: len(found[:2])] = found[:2]
+    # the sign of a component is arbitrary: fix it, so that the same run gives the same picture everywhere
+    strongest = np.abs(directions).argmax(1)
+    directions = directions * np.where(directions[np.arange(2), strongest] < 0, -1, 1)[:, None]
+    total = float((scales**2).sum())
+    return directions, float((scales[:2] ** 2).sum()) / total if total > 0 else 0.0
 
 
 def _groups(codes: Codes, spec: Spec) -> tuple[Array | None, list[str], str]:

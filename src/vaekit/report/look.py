@@ -80,9 +80,14 @@ def class_colour(number: int) -> str:
     return _CODES[f"class-{number % CLASSES}"]
 
 
+def clean_text(text: str) -> str:
+    """A text of the data without control characters, which a page cannot hold."""
+    return _CONTROL.sub("", text)
+
+
 def label_text(text: str, longest: int = 24) -> str:
     """A name as it may stand in a drawing: one line, no control characters, not too long."""
-    clean = _CONTROL.sub("", " ".join(text.split()))
+    clean = clean_text(" ".join(text.split()))
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
@@ -181,3 +186,12 @@ def plain_ticks(axis: Any, most: int = 5, whole: bool = False) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(most, integer=whole))
+
+
+def log_ticks(axis: Any) -> None:
+    """Plain numbers on a logarithmic axis, also where it spans less than a decade or two."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=5))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

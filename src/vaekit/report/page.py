@@ -11,7 +11,16 @@ from vaekit.report.curves import curves
 from vaekit.report.parts import Figure
 from vaekit.report.render import render
 
-_STRIP = ("elbo", "distortion", "rate", "nll", "bits_per_dim", "active_units")
+_STRIP = ("elbo", "distortion", "rate", "nll", "bits_per_dim", "active_units", "error")
+
+_CHAPTERS = {
+    "How it learnt": ("curves", "stage"),
+    "What it makes": ("reconstructions", "samples", "columns", "nearest", "between"),
+    "What the latents hold": (
+        "traversals", "plane", "map", "classes", "confusion", "factors", "broken", "use", "prior",
+    ),
+}  # fmt: skip
+"""Chapter -> its figures, by key; the stages of a run have numbers behind theirs."""
 
 
 def report_html(
@@ -64,12 +73,31 @@ def report_html(
         epoch=epoch,
         summary=_summary(known),
         figures=shown,
+        chapters=_chapters(shown, bool(lines), bool(commands)),
         notes=list(notes),
         missing=scores.missing(evaluation or {}),
         groups=_groups(record),
         call=_call(record),
         commands=list(commands),
     )
+
+
+def _chapters(
+    shown: Sequence[Figure], numbers: bool, commands: bool
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The contents of the page: chapter -> (key, title) of its sections; what is empty is left out."""
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in _CHAPTERS}
+    last = [
+        *([("numbers", "The figures")] if numbers else []),
+        ("record", "The record"),
+        *([("next", "What to type next")] if commands else []),
+    ]
+    for figure in shown:
+        kind = figure.key.partition("-")[0]
+        chapter = next((name for name, keys in _CHAPTERS.items() if kind in keys), "More")
+        found.setdefault(chapter, []).append((figure.key, figure.title))
+    found["In numbers"] = last
+    return [(name, places) for name, places in found.items() if places]
 
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -14,7 +14,15 @@ from vaekit.data.restore import assemble
 from vaekit.data.spec import Spec
 from vaekit.report.codes import Codes
 from vaekit.report.parts import Figure, Picture
-from vaekit.report.walks import STEPS, draw_noise, prior_context, repeated, walk_plan, walk_words
+from vaekit.report.walks import (
+    STEPS,
+    draw_noise,
+    prior_context,
+    repeated,
+    source_word,
+    walk_plan,
+    walk_words,
+)
 
 _LARGEST_TILE = 96
 _BUDGET = {1: 400_000, 3: 180_000}  # elements of a grid by channels: keeps the file small
@@ -80,6 +88,8 @@ class Pixels:
         """Data as pictures (N, channels, height, width) in [0, 1]."""
         whole = self.assemble(x, c).detach().float().reshape(len(x), *self.shape)
         whole = ((whole - self.low) / ((self.high - self.low) or 1.0)).clamp(0, 1).cpu()
+        if self.spec.sound is not None:
+            whole = whole.flip(2)  # low tones at the bottom, where people look for them
         if tuple(whole.shape[2:]) != self.tile:
             whole = torch.nn.functional.interpolate(whole, self.tile, mode="area")
         return whole
@@ -93,19 +103,24 @@ class Pixels:
         pairs: bool = False,
         label: str = "",
         widest: int = 912,
+        ends: bool = False,
     ) -> Picture:
-        """Pictures row by row, with transparent gaps; `pairs` sets every second row off from the next."""
+        """Pictures row by row, with transparent gaps.
+
+        `pairs` sets every second row off from the next, `ends` the first and last column off from the rest.
+        """
         from PIL import Image
 
         count, channels, height, width = tiles.shape
         rows = -(-count // columns)
         gap = max(1, round(4 / self.zoom))
         tops = [row * (height + gap) + (row // 2 * 2 * gap if pairs else 0) for row in range(rows)]
-        canvas = torch.zeros(
-            channels + 1, tops[-1] + height, columns * (width + gap) - gap, dtype=torch.uint8
-        )
+        lefts = [column * (width + gap) for column in range(columns)]
+        if ends:
+            lefts = [x + 3 * gap * ((i > 0) + (i == columns - 1)) for i, x in enumerate(lefts)]
+        canvas = torch.zeros(channels + 1, tops[-1] + height, lefts[-1] + width, dtype=torch.uint8)
         for number, tile in enumerate((tiles * 255).round().to(torch.uint8)):
-            top, left = tops[number // columns], number % columns * (width + gap)
+            top, left = tops[number // columns], lefts[number % columns]
             canvas[:channels, top : top + height, left : left + width] = tile
             canvas[channels, top : top + height, left : left + width] = 255
         image = Image.fromarray(canvas.permute(1, 2, 0).contiguous().numpy())
@@ -122,6 +137,8 @@ class Pixels:
             said.append(
                 f"pictures of {self.shape[1]}x{self.shape[2]} are shrunk to {self.tile[0]}x{self.tile[1]}"
             )
+        if self.spec.sound is not None:
+            said.append("low tones are at the bottom, time runs to the right")
         if self.spec.kind in ("real", "count"):
             said.append(f"black is {self.low:.4g}, white is {self.high:.4g}")
         return f" {'; '.join(said).capitalize()}." if said else ""
@@ -167,7 +184,7 @@ def samples(pixels: Pixels, codes: Codes, noisy: bool, shown: str) -> Figure:
             pixels.values(drawn.mean, context), columns, f"{count} pictures decoded from draws of the prior."
         )
     ]
-    source = "prior" if codes.source is codes.model else "later stages"
+    source = source_word(codes)
     caption = f"{count} draws of the {source}{said}; {shown}."
     if noisy and (noise := draw_noise(drawn)) is not None:
         few = pixels.values(noise, context)[:columns]

@@ -82,6 +82,17 @@ SCORES = (
         "data it is a density, and may be negative.",
     ),
     Score(
+        "squared_error", "Squared error", "of an element",
+        "How far reconstructions are from the data, as the mean squared difference: lower is better; where "
+        "it is much lower on the training data, the model knows these by heart.",
+        (_DATA,),
+    ),
+    Score(
+        "error", "Classification error", "share of the data",
+        "How often the class that the model tells is not the label: lower is better.",
+        (("error_n", "{} data with labels"),),
+    ),
+    Score(
         "active_units", "Active latents", "",
         "How many latents move with the data, their posterior mean varying by more than 0.01: the others "
         "have collapsed to the prior.",

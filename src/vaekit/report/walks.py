@@ -52,6 +52,11 @@ def prior_context(codes: Codes, count: int) -> tuple[Tensor | None, str]:
     return every[rows], ", with the conditions of held-out data"
 
 
+def source_word(codes: Codes) -> str:
+    """What new data are drawn from."""
+    return "prior" if codes.source is codes.model else "later stages"
+
+
 def repeated(context: Tensor | None, count: int) -> Tensor | None:
     """One condition (1, *context) for `count` rows."""
     return None if context is None else context.expand(count, *context.shape[1:])

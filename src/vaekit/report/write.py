@@ -14,11 +14,13 @@ from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.files import write_text
 from vaekit.metrics.passes import home_of
-from vaekit.models import Model
+from vaekit.models import Classifier, Model
 from vaekit.randomness import own_stream, quiet
+from vaekit.report import between, effects, factors, groups, latents, marginals, nearest, pictures, texts
 from vaekit.report import columns as vectors
-from vaekit.report import effects, latents, pictures
-from vaekit.report.codes import Codes, encode
+from vaekit.report.codes import encode
+from vaekit.report.curves import curves
+from vaekit.report.material import Material
 from vaekit.report.page import report_html
 from vaekit.report.parts import Figure
 
@@ -45,6 +47,12 @@ class RunLike(Protocol):
 
     def metrics(self) -> list[dict[str, Any]]:
         """One row an epoch."""
+
+    def classifier(self) -> Classifier | None:
+        """What tells the class of a datum, if the run has such a thing."""
+
+    def stage(self, name: str) -> RunLike:
+        """The run of a later stage."""
 
 
 def write_report(run: RunLike, *, out: str | Path | None = None) -> Path:
@@ -78,63 +86,111 @@ def write_report(run: RunLike, *, out: str | Path | None = None) -> Path:
         figures,
         record.get("evaluation"),
         notes=notes,
-        commands=_commands(run.path, status, bool(record.get("evaluation"))),
+        commands=_commands(run.path, status, bool(record.get("evaluation")), bool(run.spec.factors)),
     )
     write_text(target, page)
     return target
 
 
 def _figures(run: RunLike, notes: list[str]) -> list[Figure]:
+    found = _stage_curves(run, notes)
     try:
         model, splits = run.model(), run.data()
     except UserError as error:
         notes.append(f"The pictures are left out: {error}")
-        return []
+        return found
     held = "test" if len(splits.test) else "validation"
     data = splits.test if len(splits.test) else splits.valid
     where, _ = home_of(model)
     with quiet(model, where, SEED):
         codes = encode(model, data, MOST, run.generator())
-        return list(_made(_plan(run.spec, codes, held), where, notes))
+        given = Material(run.spec, codes, splits.train, data, held, run.record, run.classifier())
+        return [*found, *_made(_plan(given), where, notes)]
 
 
-def _plan(spec: Spec, codes: Codes, held: str) -> Sequence[tuple[str, Callable[[], Figure]]]:
+def _stage_curves(run: RunLike, notes: list[str]) -> list[Figure]:
+    """The training curves of the run's later stages."""
+    found = []
+    for number, part in enumerate(run.record.get("stages") or []):
+        name = str(part.get("name"))
+        try:
+            stage = run.stage(name)
+        except UserError as error:
+            notes.append(f"The curves of the stage {name} are left out: {error}")
+            continue
+        made = curves(stage.metrics(), None, key=f"stage-{number}", title=f"Training of the stage {name}")
+        found += [] if made is None else [made]
+    return found
+
+
+Make = Callable[[], Figure]
+
+
+def _plan(m: Material) -> Sequence[tuple[str, Make]]:
     """The figures of a run in the order of the page: the place to add one."""
-    x = codes.batch["x"]
-    pixels = pictures.Pixels.of(spec, x)
-    plan: list[tuple[str, Callable[[], Figure]]]
+    x = m.codes.batch["x"]
+    pixels = pictures.Pixels.of(m.spec, x)
     if pixels is not None:
-        # a mean in between is what a noisy likelihood never draws: only there the two differ to the eye
-        noisy = spec.kind in ("binary", "count", "categorical")
-        shown = "the mean of the likelihood, not a draw of it"
-        plan = [
-            ("reconstructions", lambda: pictures.reconstructions(pixels, codes, held)),
-            ("samples", lambda: pictures.samples(pixels, codes, noisy, shown)),
-        ]
-        if codes.discrete or not codes.shapes:
-            return plan  # there is no way between two codes, and nothing to show of no latents
-        plan.append(("traversals", lambda: pictures.traversals(pixels, codes)))
-        if codes.means.shape[1] == 2 and len(codes.shapes) == 1:
-            plan.append(("plane", lambda: pictures.plane(pixels, codes)))
-    else:
-        table = vectors.Columns.of(spec, x)
-        plan = [
-            ("columns", lambda: vectors.histograms(table, codes, held)),
-            ("reconstructions", lambda: vectors.rebuilt(table, codes, held)),
-        ]
-        if codes.discrete or not codes.shapes:
-            return plan
-        plan.append(("traversals", lambda: effects.effects(table, codes)))
-    return [
-        *plan,
-        ("map", lambda: latents.scatter(codes, spec, held)),
-        ("use", lambda: latents.use(codes, held)),
-    ]
+        return [*_of_pictures(m, pixels), *_of_latents(m, pixels)]
+    return [*_of_vectors(m, vectors.Columns.of(m.spec, x)), *_of_latents(m, None)]
 
 
-def _made(
-    plan: Sequence[tuple[str, Callable[[], Figure]]], where: torch.device, notes: list[str]
-) -> Iterator[Figure]:
+def _of_pictures(m: Material, pixels: pictures.Pixels) -> Iterator[tuple[str, Make]]:
+    # a mean in between is what a noisy likelihood never draws: only there the two differ to the eye
+    noisy = m.spec.kind in ("binary", "count", "categorical")
+    shown = "the mean of the likelihood, not a draw of it"
+    yield "reconstructions", lambda: pictures.reconstructions(pixels, m.codes, m.held)
+    yield "samples", lambda: pictures.samples(pixels, m.codes, noisy, shown)
+    yield "nearest training data", lambda: nearest.pictures_beside(pixels, m.codes, m.train, m.held)
+    if m.walkable:
+        yield "interpolations", lambda: between.pictures_between(pixels, m.codes, m.held)
+        yield "traversals", lambda: pictures.traversals(pixels, m.codes)
+        if m.codes.means.shape[1] == 2 and len(m.codes.shapes) == 1:
+            yield "plane", lambda: pictures.plane(pixels, m.codes)
+
+
+def _of_vectors(m: Material, table: vectors.Columns) -> Iterator[tuple[str, Make]]:
+    if m.spec.vocabulary is not None:
+        yield "reconstructions", lambda: texts.rebuilt_texts(m.spec, m.codes, m.held)
+        yield "samples", lambda: texts.sampled_texts(m.spec, m.codes)
+        yield "nearest training data", texts.no_distances
+        if m.walkable:
+            yield "interpolations", lambda: texts.texts_between(m.spec, m.codes, m.held)
+        return
+    yield "reconstructions", lambda: vectors.rebuilt(table, m.codes, m.held)
+    yield "columns", lambda: vectors.histograms(table, m.codes, m.held)
+    yield "nearest training data", lambda: nearest.rows_beside(table, m.codes, m.train, m.held)
+    if m.walkable:
+        if not table.wide:
+            yield "interpolations", lambda: between.rows_between(table, m.codes, m.held)
+        yield "traversals", lambda: effects.effects(table, m.codes)
+
+
+def _of_latents(m: Material, pixels: pictures.Pixels | None) -> Iterator[tuple[str, Make]]:
+    if m.codes.discrete:
+        yield "codes", lambda: marginals.code_use(m.codes, m.held)
+    if m.walkable:
+        yield "map", lambda: latents.scatter(m.codes, m.spec, m.held)
+        if m.has_classes:
+            yield "classes", lambda: groups.classes(m.codes, m.spec, m.train, m.held)
+    if m.classifier is not None and m.has_classes:
+        classifier = m.classifier
+        yield "confusion", lambda: groups.confusions(m.codes, m.spec, classifier, m.held)
+    if m.walkable:
+        if m.spec.factors and "factors" in m.codes.batch:
+            yield "factors", lambda: factors.factor_map(m.codes, m.spec, m.record, m.held)
+            if pixels is not None:
+                yield "broken latents", lambda: factors.broken(pixels, m.codes, m.data, SEED)
+        elif m.spec.theta and "theta" in m.codes.batch:
+            yield "parameters", lambda: factors.parameter_map(m.codes, m.spec, m.held)
+        yield "use", lambda: latents.use(m.codes, m.held)
+        yield (
+            "aggregate posterior",
+            lambda: marginals.against_prior(m.codes, m.data, m.evaluation, m.held, SEED),
+        )
+
+
+def _made(plan: Sequence[tuple[str, Make]], where: torch.device, notes: list[str]) -> Iterator[Figure]:
     for name, make in plan:
         try:
             with own_stream(where, SEED):  # each figure has its own: leaving one out changes no other
@@ -145,15 +201,21 @@ def _made(
             notes.append(f"The figure {name!r} is left out: {reason}")
 
 
-def _commands(path: Path, status: Any, evaluated: bool) -> list[tuple[str, str]]:
+def _commands(path: Path, status: Any, evaluated: bool, scored: bool) -> list[tuple[str, str]]:
     run = shlex.quote(str(path))
     found = [
+        (f"vaekit explore {run}", "move through the latents by hand, in the browser"),
+        (f"vaekit doctor {run}", "what is wrong with this model, and what to change"),
         (f"vaekit sample {run} -n 64", "new data from the prior"),
         (f"vaekit encode {run} test", "the latents of the test data, or of data of yours, as an array"),
         (f"vaekit reconstruct {run} test", "the test data, or data of yours, through the model and back"),
+        (
+            f"vaekit evaluate {run}",
+            "measure again" if evaluated else "measure the likelihood on held-out data",
+        ),
+        *([(f"vaekit evaluate {run} --scores modern", "the scores of disentanglement")] if scored else []),
         (f"vaekit report {run}", "this page, again"),
     ]
     if status != "finished":
         found.insert(0, (f"vaekit resume {run}", "go on where the run stopped"))
-    again = "measure again" if evaluated else "measure the likelihood on held-out data"
-    return [*found[:-1], (f"vaekit evaluate {run}", again), found[-1]]
+    return found

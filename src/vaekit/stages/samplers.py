@@ -167,6 +167,10 @@ class Composed(Model):
         """The model's own pass."""
         return self.model(batch, samples, branches)  # type: ignore[no-any-return]  # nn.Module returns Any
 
+    def posterior(self, batch: Batch) -> dict[str, Distribution]:
+        """The model's own."""
+        return self.model.posterior(batch)
+
     def encode(self, batch: Batch, sample: bool = False) -> dict[str, Tensor]:
         """The model's own codes."""
         return self.model.encode(batch, sample)
@@ -179,6 +183,11 @@ class Composed(Model):
     def generate(self, n: int, context: Tensor | None = None) -> Distribution:
         """p(x|z) for n draws of z from the sampler."""
         return self.model.decode(self.sampler.sample(n, context), context)
+
+    @torch.no_grad()
+    def draw_latents(self, n: int, context: Tensor | None = None) -> dict[str, Tensor]:
+        """Latent name -> n draws from the sampler."""
+        return self.sampler.sample(n, context)
 
 
 def codes_of(data: Encoded, limit: int | None = None, seed: int = 0) -> Tensor:

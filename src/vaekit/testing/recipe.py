@@ -16,6 +16,7 @@ from vaekit.data.spec import Spec
 from vaekit.distributions import PointMass, Quantised
 from vaekit.errors import UnsupportedError
 from vaekit.procedures import Manner, Player
+from vaekit.randomness import own_stream
 from vaekit.schedules import value_of
 from vaekit.system import System
 from vaekit.terms import Distortion, log_ratio
@@ -332,7 +333,27 @@ class _Case:
         if model.names:
             self._fits("decode", model.decode(first, context), DATA)
         given = None if context is None else context[:1].expand(7, *context.shape[1:])
-        self._fits("generate", model.generate(7, given), 7)
+        with own_stream(seed=0):
+            generated = model.generate(7, given)
+        self._fits("generate", generated, 7)
+        with own_stream(seed=0):
+            drawn = model.draw_latents(7, given)
+        require(
+            list(drawn) == list(model.names),
+            f"draw_latents of {self.name} gives {list(drawn)}, not {model.names}",
+        )
+        if not model.names:
+            return
+        for key in drawn:
+            require(
+                drawn[key].shape[1:] == first[key].shape[1:] and drawn[key].dtype == first[key].dtype,
+                f"draw_latents of {self.name} gives {key!r} as {drawn[key].dtype} {tuple(drawn[key].shape)}; "
+                f"encode as {first[key].dtype} {tuple(first[key].shape)}",
+            )
+        require(
+            close(model.decode(drawn, given).mean, generated.mean),
+            f"{self.name} generates from other latents than draw_latents gives",
+        )
 
     def _fits(self, what: str, distribution: Distribution, rows: int) -> None:
         shape = (*distribution.batch_shape, *distribution.event_shape)

@@ -1,0 +1,138 @@
+"""`examine_run`: everything that the doctor has to say about a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from vaekit.checkpoint import Tensors, load_weights
+from vaekit.data.batch import Splits
+from vaekit.doctor.finding import Finding
+from vaekit.doctor.run_amortisation import amortisation
+from vaekit.doctor.run_codes import codebook
+from vaekit.doctor.run_finite import extreme_weights, weights_of, where_it_began
+from vaekit.doctor.run_games import games
+from vaekit.doctor.run_latents import collapse, decoder_ignores, heavy_rate
+from vaekit.doctor.run_likelihood import kind, neighbours, saturated, scales, tails, variance
+from vaekit.doctor.run_outliers import outliers
+from vaekit.doctor.run_overfit import overfitting, undertrained, worse_than_constant
+from vaekit.doctor.run_prior import holes
+from vaekit.doctor.run_subject import Subject, see
+from vaekit.doctor.run_units import dead_units
+from vaekit.errors import UserError
+from vaekit.runs import STATE, Run
+from vaekit.system import System
+
+CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
+    worse_than_constant, collapse, decoder_ignores, heavy_rate, codebook, variance, kind, tails, scales,
+    neighbours, saturated, overfitting, undertrained, amortisation, holes, dead_units, outliers,
+)  # fmt: skip
+"""What is looked at once the weights are known to be numbers. Those that are tests compare at four standard
+errors, 1/30,000 each: a false alarm of any of them on a run where nothing is wrong is rarer than 1/1,000."""
+
+_ORDER = {"problem": 0, "warning": 1, "note": 2}
+
+
+def examine_run(
+    run: Run | str | Path, *, seed: int = 0, most: int = 1000, data: Splits | None = None
+) -> list[Finding]:
+    """Look at a trained run for all that commonly goes wrong; the worst findings come first.
+
+    Nothing in the run directory is changed, and neither is the caller's random stream. A run whose training
+    failed or was interrupted is judged by its record and its last checkpoint.
+
+    Args:
+        run: a run, or its directory.
+        seed: of everything that is drawn: the same seed finds the same.
+        most: largest number of data of a split that are looked at.
+        data: the data, where the run was trained on data in memory.
+
+    Raises:
+        UserError: if it is no run directory, or damaged.
+        ValueError: for fewer than two data, or a seed that is none.
+    """
+    if most < 2:
+        raise ValueError(f"`most` is {most}; expected 2 or more data")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"`seed` is {seed}; expected 0 .. 2^63 - 1")
+    opened = run if isinstance(run, Run) else Run.open(run, data=data)
+    found = where_it_began(opened)
+    weights = weights_of(opened)
+    extreme = extreme_weights(opened, weights)
+    found += extreme
+    system = _restored(opened, weights)
+    found += games(opened, system)
+    if not any(finding.key == "not_finite" for finding in found):
+        found += _looked_at(opened, system, seed, most, not extreme)
+    for part in opened.record.get("stages") or []:
+        if (opened.path / "stages" / part["name"]).is_dir():
+            inner = examine_run(opened.stage(part["name"]), seed=seed, most=most)
+            found += [replace(finding, title=f"Stage {part['name']}: {finding.title}") for finding in inner]
+    return sorted(found, key=lambda finding: _ORDER[finding.severity])
+
+
+def _looked_at(run: Run, system: System, seed: int, most: int, sound: bool) -> list[Finding]:
+    """What model and data say; of one that has diverged, only what has died."""
+    found = []
+    if run.record.get("status") != "finished":
+        found.append(_unfinished(run))
+    try:
+        splits = run.data()
+    except UserError as error:
+        return [*found, _without_data(error)]
+    if not run.metrics() and not run.record.get("best"):
+        return found  # nothing has been learnt yet
+    model = system.model.eval()
+    subject = Subject(
+        run,
+        system,
+        splits,
+        see(model, splits.test, most, seed),
+        see(model, splits.train, most, seed),
+        seed,
+        most,
+    )
+    for check in CHECKS if sound else (decoder_ignores, dead_units):
+        found += check(subject)
+    return found
+
+
+def _restored(run: Run, weights: Tensors) -> System:
+    """The system with the weights that are handed out, and what its objectives came to."""
+    system = run.system()
+    load_weights(system.model, weights, run.path)
+    if (run.path / STATE).is_file():
+        state, _ = run.state()
+        for name, module in system.modules().items():
+            own = {k.removeprefix(f"{name}/"): v for k, v in state.items() if k.startswith(f"{name}/")}
+            if name != "model" and own:
+                load_weights(module, own, run.path / STATE)
+    system.model.eval()
+    return system
+
+
+def _unfinished(run: Run) -> Finding:
+    status = run.record.get("status")
+    return Finding(
+        key="unfinished",
+        title="The training is not finished",
+        measured=f"The run's status is {status!r}, after {len(run.metrics())} of "
+        f"{run.record['training'].get('epochs')} epochs on record.",
+        meaning="What follows is about the last checkpoint.",
+        change="Go on with it.",
+        command=f"vaekit resume {run.path}",
+        severity="note",
+    )
+
+
+def _without_data(error: UserError) -> Finding:
+    return Finding(
+        key="no_data",
+        title="The data of this run are not to be had",
+        measured=str(error),
+        meaning="Only its record and its weights could be looked at.",
+        change="Put the data back where they were; of data in memory, pass them: examine_run(run, data=...).",
+        command="",
+        severity="note",
+    )
