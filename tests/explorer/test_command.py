@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from vaekit.errors import UserError
 from vaekit.explorer.arrays import pack, unpack
 from vaekit.explorer.guard import Door, policy_of
 from vaekit.explorer.serving import PORT, listen
+from vaekit.runs import latest
 
 
 def failing(capsys, *arguments):
@@ -28,6 +31,19 @@ def failing(capsys, *arguments):
     assert main(["explore", *map(str, arguments)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
     return line
+
+
+def test_without_a_name_the_run_is_the_last_one(digits_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "`vaekit train` first" in failing(capsys)
+    for name, started in (("first", "2001"), ("last", "2003"), ("between", "2002")):
+        shutil.copytree(digits_run.path, tmp_path / "runs" / name)
+        record = tmp_path / "runs" / name / "run.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "started": started}))
+    (tmp_path / "runs" / "damaged").mkdir()
+    (tmp_path / "runs" / "damaged" / "run.json").write_text("{")
+    assert latest() == Path("runs/last")
+    assert "add --export page.html" in failing(capsys, "--precision", "float16")  # of the run that it found
 
 
 @pytest.fixture
@@ -107,7 +123,7 @@ def test_the_export_is_one_file_and_needs_no_server(digits_run, tmp_path, capsys
     pytest.importorskip("onnxruntime")
     for name in ("starlette", "uvicorn"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert "pip install 'vaekit[explore]'" in failing(capsys, digits_run.path, "--no-browser")
+    assert "pip install starlette" in failing(capsys, digits_run.path, "--no-browser")
     path = tmp_path / "page.html"
     assert main(["explore", str(digits_run.path), "--export", str(path)]) == 0
     said = capsys.readouterr().out

@@ -21,7 +21,7 @@ from vaekit.report.codes import spread, take
 from vaekit.schedules import value_of
 from vaekit.terms import Distortion, Rate
 
-STEPS, PACE = 120, 0.1
+STEPS, PACE = 60, 0.15
 DRAWS = 64  # for each of the two bounds that are compared
 
 SHARE = 0.25
@@ -172,7 +172,7 @@ def amortisation(subject: Subject) -> list[Finding]:
             without_withheld(subject.model, batch),
             seed=subject.seed,
             draws=2 if large else 8,
-            steps=80 if large else STEPS,
+            steps=STEPS,
         )
     except UnsupportedError:
         return []

@@ -38,7 +38,8 @@ def deviations(run: Run, half: Decoder | Encoder, halves: Halves, exact: bool = 
         codes and tokens the share that differs.
 
     Raises:
-        UnsupportedError: for outputs of another shape or type, and if they are to be equal and are not.
+        UnsupportedError: for outputs of another shape or type or that are not finite, and if they are to be
+            equal and are not.
     """
     names = [f"{half.role} {name}" for name in half.outputs]
     worst = dict.fromkeys(names, 0.0)
@@ -71,8 +72,12 @@ def _deviation(found: Tensor, expected: Tensor, name: str) -> float:
             f"the model gives numbers that are not finite ({name} of made-up data), so there is nothing to "
             "compare a graph with: train it again"
         )
+    if not bool(found.isfinite().all()):
+        raise UnsupportedError(
+            f"the graph does not agree with the model: it gives numbers that are not finite ({name})"
+        )
     largest = float(expected.abs().max()) or 1.0
-    return float((found - expected).abs().max().nan_to_num(torch.inf)) / largest
+    return float((found - expected).abs().max()) / largest
 
 
 def onnx_run(content: bytes, half: Decoder | Encoder) -> Run:
