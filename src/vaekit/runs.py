@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import platform
@@ -405,6 +406,24 @@ def build_system(
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
     with arguments_of(f"the arguments of recipe {_name(recipe)!r}"), torch.device(device):
         return recipe(spec, **values)
+
+
+def latest(folder: Path = Path("runs")) -> Path:
+    """The run of a folder that was started last.
+
+    Raises:
+        UserError: if there is none.
+    """
+    found = [(path.stat().st_mtime, path.parent) for path in folder.glob(f"*/{RECORD}")]
+    started = []
+    for changed, path in found:
+        with contextlib.suppress(UserError):  # a damaged run is not the one that is meant
+            started.append((str(Run.open(path).record.get("started", "")), changed, path))
+    if not started:
+        raise UserError(
+            f"there is no run below {folder}/ here: name a run directory, or `vaekit train` first"
+        )
+    return max(started)[2]
 
 
 def refuse_occupied(path: Path) -> None:

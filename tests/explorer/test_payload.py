@@ -25,34 +25,10 @@ from vaekit.report.pictures import Pixels
 from vaekit.runs import Run
 
 KEYS = {
-    "format",
-    "title",
-    "facts",
-    "notes",
-    "view",
-    "shape",
-    "kind",
-    "levels",
-    "display",
-    "columns",
-    "offset",
-    "scale",
-    "vocabulary",
-    "sound",
-    "classes",
-    "latents",
-    "order",
-    "discrete",
-    "points",
-    "plane",
-    "directions",
-    "samplers",
-    "start",
-    "encoder",
-    "uncertainty",
-    "context",
-    "refine",
-}
+    "format", "title", "facts", "notes", "view", "shape", "kind", "levels", "display", "columns", "offset",
+    "scale", "vocabulary", "sound", "classes", "latents", "order", "discrete", "points", "plane",
+    "directions", "samplers", "start", "encoder", "uncertainty", "context", "refine",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["digits", "table", "squares"])

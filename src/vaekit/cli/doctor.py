@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 def doctor_command(arguments: list[str]) -> int:
     """Parse and carry out `vaekit doctor`."""
-    wanted = parse(form(), arguments, "vaekit doctor")
+    wanted = parse(_form(), arguments, "vaekit doctor")
     return _examine(wanted.target, changed(wanted.data_options), **vars(wanted.telling))
 
 
-def form() -> type:
+def _form() -> type:
     """The options of `vaekit doctor`: its own, and those of the data."""
     telling: Any = group("Telling", _examine, ("json", "strict", "seed"))
     options: Any = data_form()

@@ -39,7 +39,7 @@ def serve(
         opened: called once, when the page can be opened.
 
     Raises:
-        UserError: if the extra is missing, nothing can listen there, or the run cannot be explored.
+        UserError: if a package is missing, nothing can listen there, or the run cannot be explored.
         KeyboardInterrupt: when it is stopped.
     """
     require()
@@ -83,7 +83,7 @@ def require() -> None:
             __import__(name)
         except ImportError as error:
             raise UserError(
-                f"the explorer's server needs the package {name}: python -m pip install 'vaekit[explore]'; a "
+                f"the explorer's server needs the package {name}: python -m pip install {name}; a "
                 "page that needs no server is written by --export page.html"
             ) from error
 
