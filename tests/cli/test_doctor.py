@@ -60,6 +60,26 @@ def test_options_of_the_data(vaekit, sick):
     assert "1,337 of 1,437 (93 %) training data have no label" in " ".join(said.out.split())
 
 
+def test_names_from_strangers_stay_names(vaekit, here):
+    """No escape sequence reaches the terminal, no markup is obeyed, no name becomes an option or a command."""
+    rows = np.random.default_rng(0).normal(size=(120, 3))
+    rows[:, 0] = rows[:, 1] = 4.0
+    for name, command in (("[red]a; rm -rf b", "--drop '[red]a; rm -rf b' b"), ("--out", None)):
+        lines = "".join(f"{a},{b},{c}\n" for a, b, c in rows.tolist())
+        (here / "t.csv").write_text(f"{name},b,\x1b[31mc\n{lines}")
+        said = vaekit("doctor", "t.csv", "--json", "found.json")
+        record = json.loads((here / "found.json").read_text())
+        found = {entry["key"]: entry for entry in record["findings"]}
+        assert f"warning: Constant columns: {name} and b" in said.out
+        assert "\x1b" not in said.out
+        wanted = "" if command is None else f"vaekit train vae t.csv {command}"
+        assert found["constant_columns"]["command"] == wanted
+    (here / "t.csv").write_text("\x1b[31mc,b\n" + "4,1\n4,2\n" * 60)
+    said = vaekit("doctor", "t.csv")
+    assert "Constant columns: \N{REPLACEMENT CHARACTER}[31mc" in said.out
+    assert "\x1b" not in said.out
+
+
 def test_the_same_seed_says_the_same(vaekit):
     first, again = (vaekit("doctor", "mini_sprites", "--seed", "3") for _ in range(2))
     assert first.out == again.out

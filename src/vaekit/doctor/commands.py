@@ -25,7 +25,7 @@ def train(sample: Sample, changes: Mapping[str, Any], recipe: str = "vae") -> st
 
 
 def line(source: str, recipe: str, options: Mapping[str, Any]) -> str:
-    """`vaekit train RECIPE SOURCE` with options as they are written on a command line."""
+    """`vaekit train RECIPE SOURCE` with options as on a command line; "" where they cannot be written there."""
     words = ["vaekit", "train", recipe, source]
     for name, value in options.items():
         if name in _NOT_THERE:
@@ -35,6 +35,8 @@ def line(source: str, recipe: str, options: Mapping[str, Any]) -> str:
             words += [] if value is None else [f"--no-{option[2:]}"]
         elif value is True:
             words.append(option)
+        elif isinstance(value, tuple | list) and any(str(part).startswith("-") for part in value):
+            return ""  # it would be taken for an option
         elif isinstance(value, tuple | list):
             words += [option, *map(str, value)] if value else []
         else:
@@ -58,7 +60,8 @@ def without_repeats(sample: Sample) -> str:
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):
         out = path.with_suffix(f".once{path.suffix}").name
         kept = f"awk '!seen[$0]++' {shlex.quote(str(path))} > {shlex.quote(out)}"
-        return f"{kept} && {line(out, 'vae', sample.options)}"
+        trained = line(out, "vae", sample.options)
+        return f"{kept} && {trained}" if trained else ""
     rows = "x[np.sort(np.unique(x, axis=0, return_index=True)[1])]"
     return rewritten(sample, rows, "once")
 
@@ -79,4 +82,4 @@ def rewritten(sample: Sample, expression: str, word: str, changes: Mapping[str, 
     out = path.with_suffix(f".{word}.npy").name
     code = f"import numpy as np; x = np.load({str(path)!r}); np.save({out!r}, {expression})"
     trained = line(out, "vae", {**sample.options, **(changes or {})})
-    return f"python -c {shlex.quote(code)} && {trained}"
+    return f"python -c {shlex.quote(code)} && {trained}" if trained else ""

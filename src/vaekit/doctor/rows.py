@@ -15,6 +15,8 @@ from vaekit.doctor.words import listed, number, percent, several, share
 
 MANY = 0.01
 """Share of rows from which on copies are a finding; fewer move no figure by much and are a note."""
+ALARMS = 1e-3
+"""Rate of false alarms of equal rows."""
 QUERIES, REFERENCE, DIRECTIONS = 1_000, 10_000, 64
 """Rows asked about, rows among which neighbours are looked for, and principal directions in which."""
 MOST_VALUES = 1 << 24
@@ -44,18 +46,19 @@ def _by_chance(sample: Sample, pairs: float) -> float:
 
 
 def _expected(sample: Sample, count: int) -> bool:
-    """Whether so many copies among all rows are no surprise: there are few different rows there could be."""
+    """Whether so many copies among all rows are no surprise: there are few different rows there could be.
+
+    A surprise has odds below `ALARMS` for three times as many equal pairs as independent columns would have
+    (Poisson); columns that depend on each other have more.
+    """
+    from scipy.special import pdtrc
+
     n = len(sample.x)
-    return count <= 3 * _by_chance(sample, n * (n - 1) / 2)
+    return bool(pdtrc(count - 1, 3 * _by_chance(sample, n * (n - 1) / 2)) >= ALARMS)
 
 
 def duplicates(sample: Sample) -> list[Finding]:
-    """Training rows that stand there more than once.
-
-    Rows of few discrete columns are equal by chance: nothing is said up to three times the number of equal
-    pairs that independent columns would have, which they exceed with odds below 1/1000 from 3 pairs on
-    (Poisson).
-    """
+    """Training rows that stand there more than once, beyond what is expected by chance; see `_expected`."""
     found = sample.once(keys)[sample.train]
     counts = np.unique(found, return_counts=True)[1]
     repeats = len(found) - len(counts)
@@ -82,7 +85,7 @@ def duplicates(sample: Sample) -> list[Finding]:
 
 
 def leaks(sample: Sample) -> list[Finding]:
-    """Held-out rows that are training rows too; for what is expected by chance, see `duplicates`."""
+    """Held-out rows that are training rows too; for what is expected by chance, see `_expected`."""
     if sample.generated:
         return [
             Finding(

@@ -15,6 +15,11 @@ _COLOURS = {"problem": "bold red", "warning": "bold yellow", "note": "bold cyan"
 _PARTS = (("Measured", "measured"), ("Means", "meaning"), ("Change", "change"))
 
 
+def plain(text: str) -> str:
+    """Text without control characters: names of columns come from strangers, and a terminal obeys some."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
 def verdict(findings: Sequence[Finding]) -> str:
     """'No problems found.', or how many there are."""
     counts = {name: sum(finding.severity == name for finding in findings) for name in ("problem", "warning")}
@@ -35,17 +40,17 @@ def told(console: Console, findings: Sequence[Finding]) -> None:
     console.print(Text(verdict(findings), style="bold green" if healthy else "bold"))
     for finding in findings:
         heading = Text("\n").append(f"{finding.severity}: ", style=_COLOURS[finding.severity])
-        console.print(heading.append(finding.title, style="bold"))
+        console.print(heading.append(plain(finding.title), style="bold"))
         lines = Table.grid(padding=(0, 2))
         lines.add_column(style="dim", no_wrap=True)
         lines.add_column()
         for name, attribute in _PARTS:
             if getattr(finding, attribute):
-                lines.add_row(name, Text(getattr(finding, attribute)))
+                lines.add_row(name, Text(plain(getattr(finding, attribute))))
         console.print(Padding(lines, (0, 0, 0, 2)))
         if finding.command:
             console.print(
-                Text("  Try       ", style="dim").append(finding.command, style="cyan"), soft_wrap=True
+                Text("  Try       ", style="dim").append(plain(finding.command), style="cyan"), soft_wrap=True
             )
 
 
