@@ -25,7 +25,7 @@ def train(sample: Sample, changes: Mapping[str, Any], recipe: str = "vae") -> st
 
 
 def line(source: str, recipe: str, options: Mapping[str, Any]) -> str:
-    """`vaekit train RECIPE SOURCE` with options as on a command line; "" where they cannot be written there."""
+    """`vaekit train RECIPE SOURCE` with options; "" where they cannot be written on a command line."""
     words = ["vaekit", "train", recipe, source]
     for name, value in options.items():
         if name in _NOT_THERE:

@@ -35,7 +35,7 @@ def picture_size(sample: Sample) -> list[Finding]:
     shape = sample.picture
     if shape is None or min(shape[1:]) < LARGE or resolve("auto", shape) != "mlp" or sample.spec.picture:
         return []
-    if shape[1] == shape[2] and shape[1] in (65,):  # fields of 65 nodes have a network of their own
+    if shape[1:] == (65, 65):  # fields of 65 nodes have a network of their own
         return []
     side = nearest_side(min(shape[1:]))
     return [
