@@ -20,6 +20,7 @@ import torch
 
 from vaekit.cli import explore, main
 from vaekit.errors import UserError
+from vaekit.explorer import payload
 from vaekit.explorer.arrays import pack, unpack
 from vaekit.explorer.guard import Door, policy_of
 from vaekit.explorer.serving import PORT, listen
@@ -97,6 +98,28 @@ def test_it_serves_one_run_until_it_is_stopped(served, digits_run):
     assert err.strip().splitlines()[-1] == "vaekit: stopped"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_browser_can_use_it_and_goes_nowhere_else(browser, served, digits_run):
+    _, address = served
+    page = browser.new_page()
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_function("document.documentElement.dataset.state === 'ready'", timeout=60_000)
+    pixels = "[...document.querySelector('canvas#picture').getContext('2d').getImageData(0, 0, 8, 8).data]"
+    shown = torch.tensor(page.evaluate(pixels)).view(8, 8, 4)[..., 0]
+    with torch.no_grad():
+        start = unpack(payload(digits_run)["start"])
+        mean = digits_run.model().decode({"z": start[None]}).mean[0, 0]
+    page.close()
+    assert (shown / 255 - mean).abs().max() <= 1 / 255
+    assert said == []
+    own = address.split("?")[0]
+    assert all(url.startswith((own, "data:")) for url in asked)
+    assert f"{own}api/decode" in asked
 
 
 def test_the_usual_port_gives_way_and_a_named_one_does_not():
