@@ -108,7 +108,7 @@ def test_a_browser_can_use_it_and_goes_nowhere_else(browser, served, digits_run)
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(address)
-    page.wait_for_function("document.documentElement.dataset.state === 'ready'", timeout=60_000)
+    page.wait_for_selector("html[data-state=ready]", timeout=60_000)
     pixels = "[...document.querySelector('canvas#picture').getContext('2d').getImageData(0, 0, 8, 8).data]"
     shown = torch.tensor(page.evaluate(pixels)).view(8, 8, 4)[..., 0]
     with torch.no_grad():
