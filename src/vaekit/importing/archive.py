@@ -100,7 +100,7 @@ def _check_words(pickle: bytes, path: Path) -> None:
             if operation.name in ("GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"):
                 what = str(argument or operation.name).replace(" ", ".")
                 raise UserError(
-                    f"{path} names {what}, which is no tensor and could run code: only plain weights are read"
+                    f"{path} names {what}, which is no plain weight and could run code: it was not read"
                 )
     except UserError:
         raise
