@@ -47,9 +47,12 @@ def test_without_a_name_the_run_is_the_last_one(digits_run, tmp_path, monkeypatc
     assert "add --export page.html" in failing(capsys, "--precision", "float16")  # of the run that it found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(digits_run):
-    """The server as a process of its own, on a free port: the process and the address it printed."""
+    """The server as a process of its own, on a free port: the process and the address it printed.
+
+    It takes seconds to start, so that tests share it; the last of them stops it.
+    """
     pytest.importorskip("uvicorn")
     command = [sys.executable, "-m", "vaekit", "explore", str(digits_run.path), "--port", "0", "--no-browser"]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -58,6 +61,28 @@ def served(digits_run):
     finally:
         started.kill()
         started.communicate()
+
+
+def test_a_browser_can_use_it_and_goes_nowhere_else(browser, served, digits_run):
+    _, address = served
+    page = browser.new_page()
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("html[data-state=ready]", timeout=60_000)
+    pixels = "[...document.querySelector('canvas#picture').getContext('2d').getImageData(0, 0, 8, 8).data]"
+    shown = torch.tensor(page.evaluate(pixels)).view(8, 8, 4)[..., 0]
+    with torch.no_grad():
+        start = unpack(payload(digits_run)["start"])
+        mean = digits_run.model().decode({"z": start[None]}).mean[0, 0]
+    page.close()
+    assert (shown / 255 - mean).abs().max() <= 1 / 255
+    assert said == []
+    own = address.split("?")[0]
+    assert all(url.startswith((own, "data:")) for url in asked)
+    assert f"{own}api/decode" in asked
 
 
 def test_it_serves_one_run_until_it_is_stopped(served, digits_run):
@@ -98,28 +123,6 @@ def test_it_serves_one_run_until_it_is_stopped(served, digits_run):
     assert err.strip().splitlines()[-1] == "vaekit: stopped"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
-
-
-def test_a_browser_can_use_it_and_goes_nowhere_else(browser, served, digits_run):
-    _, address = served
-    page = browser.new_page()
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
-    page.wait_for_selector("html[data-state=ready]", timeout=60_000)
-    pixels = "[...document.querySelector('canvas#picture').getContext('2d').getImageData(0, 0, 8, 8).data]"
-    shown = torch.tensor(page.evaluate(pixels)).view(8, 8, 4)[..., 0]
-    with torch.no_grad():
-        start = unpack(payload(digits_run)["start"])
-        mean = digits_run.model().decode({"z": start[None]}).mean[0, 0]
-    page.close()
-    assert (shown / 255 - mean).abs().max() <= 1 / 255
-    assert said == []
-    own = address.split("?")[0]
-    assert all(url.startswith((own, "data:")) for url in asked)
-    assert f"{own}api/decode" in asked
 
 
 def test_the_usual_port_gives_way_and_a_named_one_does_not():
