@@ -39,7 +39,8 @@ def transform(p: Distribution, x: Tensor) -> Tensor | None:
         size = p.logits.abs().clamp_min(1e-4)
         near = torch.where(p.logits < 0, x, 1 - x)  # distance from the end where the density is high
         upper = -torch.expm1(-size * near) / -torch.expm1(-size)
-        return torch.where(p.logits < 0, upper, 1 - upper)
+        inside: Tensor = torch.where(p.logits < 0, upper, 1 - upper)
+        return inside
     if isinstance(p, DiscretisedLogistic):
         half, inverse = 0.5 / (p.levels - 1), (-p.log_scale).exp()
         low = torch.where(x < half, 0.0, ((x - half - p.loc) * inverse).sigmoid())
@@ -49,7 +50,8 @@ def transform(p: Distribution, x: Tensor) -> Tensor | None:
         rate = p.mean
         high = torch.special.gammaincc(x + 1, rate)
         low = torch.where(x > 0, torch.special.gammaincc(x.clamp_min(1), rate), 0.0)
-        return low + torch.rand_like(low) * (high - low)
+        drawn: Tensor = low + torch.rand_like(low) * (high - low)
+        return drawn
     return None
 
 
