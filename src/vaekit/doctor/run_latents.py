@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from vaekit.doctor.finding import Finding
+from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.run_command import again, first, slower
-from vaekit.doctor.run_overfit import rate_weight, undertrained
+from vaekit.doctor.run_overfit import going_on, rate_weight
 from vaekit.doctor.run_spare import Left
 from vaekit.doctor.run_subject import Subject
 
@@ -80,7 +80,7 @@ def collapse(subject: Subject) -> list[Finding]:
             "over is structured, and a latent that carried it would be worth more than it costs.",
             change="Weigh the rate less at the beginning (warm-up), or less altogether; train for longer.",
             command=_lighter(subject),
-            severity="note" if undertrained(subject) else "warning",  # they may still wake up
+            severity="note" if going_on(subject) else "warning",  # they may still wake up
         )
     ]
 
@@ -149,6 +149,7 @@ def heavy_rate(subject: Subject) -> list[Finding]:
     total = max(won, 0.0) + left.nats
     if not total or left.nats < HALF * total:
         return []
+    severity: Severity = "problem" if max(won, 0.0) < NOTHING * total else "warning"
     rate = subject.held_out.rate
     active = int((~subject.empty).sum())
     each = "" if rate is None else (
@@ -165,7 +166,7 @@ def heavy_rate(subject: Subject) -> list[Finding]:
             "reconstructions are close to the mean of the data.",
             change=f"Take a smaller weight, such as {max(1.0, weight / 10):g}.",
             command=_lighter(subject),
-            severity="problem" if max(won, 0.0) < NOTHING * total else "warning",
+            severity="note" if going_on(subject) else severity,
         )
     ]
 

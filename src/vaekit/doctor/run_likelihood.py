@@ -12,7 +12,8 @@ from torch.distributions import Distribution
 from vaekit.distributions import Bernoulli, ContinuousBernoulli, DiagonalNormal, Laplace
 from vaekit.doctor import run_pit
 from vaekit.doctor.finding import Finding, Severity
-from vaekit.doctor.run_command import again, first
+from vaekit.doctor.run_command import again, first, longer
+from vaekit.doctor.run_overfit import going_on
 from vaekit.doctor.run_subject import Subject
 from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating
@@ -224,10 +225,10 @@ def neighbours(subject: Subject) -> list[Finding]:
                     again(subject.run, {}, recipe="structured_vae")
                     if subject.run.spec.kind in ("real", "unit")
                     else "",
-                    again(subject.run, {"epochs": 2 * int(subject.run.record["training"].get("epochs", 1))}),
+                    longer(subject.run),
                 ]
             ),
-            severity="warning" if found >= VERY_ALIKE else "note",
+            severity="warning" if found >= VERY_ALIKE and not going_on(subject) else "note",
         )
     ]
 
