@@ -86,7 +86,7 @@ def test_every_page_has_its_place_in_the_navigation(page, root):
     if page.is_relative_to(docs):
         place = str(page.relative_to(docs))
         assert re.search(
-            rf"[ :] {re.escape(place)}$", (root / "mkdocs.yml").read_text(), flags=re.MULTILINE
+            rf"[-:] {re.escape(place)}$", (root / "mkdocs.yml").read_text(), flags=re.MULTILINE
         ), f"put {place} into the navigation of mkdocs.yml"
 
 
