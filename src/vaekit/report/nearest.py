@@ -237,8 +237,8 @@ def verdict(found: Closeness, held: str) -> str:
         )
     elif 0.5 - share > _SURE * error:
         said += (
-            "Samples lie farther from the training data than unseen data do: there is no sign of copying, and "
-            "some samples are unlike any datum."
+            "Samples lie farther from the training data than unseen data do: there is no sign of copying, "
+            "and some samples are unlike any datum."
         )
     else:
         said += "There is no sign of copying."
