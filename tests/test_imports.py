@@ -32,6 +32,7 @@ LAYERS = [
     ["recipes"],
     ["stages"],
     ["runs", "testing"],
+    ["loggers"],
     ["staged"],
     ["api"],
     ["stacked"],
@@ -125,7 +126,8 @@ def test_what_must_not_wait_for_torch(statement):
 
 
 def test_training_does_not_import_what_it_does_not_need():
-    heavy = ("sklearn", "scipy.stats", "matplotlib", "accelerate", "torch._dynamo", "pandas", "zuko")
+    heavy = ("sklearn", "scipy.stats", "matplotlib", "accelerate", "torch._dynamo", "pandas", "zuko",
+             "tensorboard", "mlflow", "wandb")  # fmt: skip
     used = "import vaekit; vaekit.train; from vaekit.parallel import team_here; team_here()"
     code = f"import sys; {used}; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import torch
 from vaekit.checkpoint import pack_system
 from vaekit.data.batch import Splits
 from vaekit.errors import ArgumentError, UserError, arguments_of
+from vaekit.loggers import Following, Logger, kept_by
 from vaekit.parallel import team_here
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, Run, build_system, find_recipe, refuse_occupied
@@ -42,6 +43,7 @@ def train(
     data_options: dict[str, Any] | None = None,
     show: Show | None = None,
     started: Callable[[Run], None] | None = None,
+    loggers: Sequence[Logger | str] | Following = (),
     **arguments: Any,
 ) -> Run:
     """Train a recipe on data, and leave a run directory.
@@ -66,6 +68,7 @@ def train(
         data_options: arguments of `vaekit.data.load`, such as {"size": 64}.
         show: called after every step; see `vaekit.trainer.Fit`.
         started: called once, with the run, before the first step.
+        loggers: who hears the record of every epoch: names (tensorboard, mlflow, wandb), or loggers.
         **arguments: of the recipe.
 
     Returns:
@@ -78,6 +81,7 @@ def train(
     build = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if not 0 <= seed < 2**63:
         raise ArgumentError(f"`seed` is {seed}; expected 0 .. 2^63 - 1")
+    log = _following(loggers)
     splits, source = load_splits(data, data_options or {})
     team = team_here(device)
     where = pick_device(device) if team is None else team.device
@@ -107,7 +111,7 @@ def train(
             return run
 
         run = made(team, make, build, splits)
-        return finish(run, fit, system, show, started)
+        return finish(run, fit, system, show, started, log)
 
 
 def resume(
@@ -119,6 +123,7 @@ def resume(
     device: str = "auto",
     show: Show | None = None,
     started: Callable[[Run], None] | None = None,
+    loggers: Sequence[Logger | str] | Following | None = None,
 ) -> Run:
     """Go on with a run that was stopped, bit for bit on the same machine.
 
@@ -130,12 +135,15 @@ def resume(
         device: cpu, cuda, mps, or auto.
         show: called after every step; see `vaekit.trainer.Fit`.
         started: called once, with the run, before the first step.
+        loggers: as for `train`; None for those that the run had before, which go on where they were.
 
     Raises:
         UserError: if the run cannot go on.
         Stopped: if `show` or Ctrl-C stopped it; the run can be resumed.
     """
     run = Run.open(path, recipe=recipe, data=data)
+    if run.record.get("status") == "imported":
+        raise UserError(f"{run.path} was imported: it has weights, and no state of a training to go on from")
     settings = dict(run.record["training"])
     if epochs is not None:
         if settings["epochs"] > epochs:
@@ -148,6 +156,7 @@ def resume(
     except (TypeError, ValueError) as error:
         raise UserError(f"{run.path} is damaged: {error}") from error
     run.refuse_oversize()
+    log = _following(kept_by(run) if loggers is None else loggers)
     splits = run.data()
     team = team_here(device)
     where = pick_device(device) if team is None else team.device
@@ -161,7 +170,11 @@ def resume(
             fit.at.done = False
         run.remove_drafts()
         run.update(status="running", training=settings, processes=1 if team is None else team.size)
-        return finish(run, fit, system, show, started)
+        return finish(run, fit, system, show, started, log)
+
+
+def _following(loggers: Sequence[Logger | str] | Following) -> Following:
+    return loggers if isinstance(loggers, Following) else Following(loggers)
 
 
 def pick_device(name: str) -> torch.device:

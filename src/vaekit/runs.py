@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import platform
@@ -213,6 +214,11 @@ class Run:
                 self._splits = self._codes()
                 return self._splits
             source = self.record["data"].get("source")
+            if source is None and "imported" in self.record:
+                raise UserError(
+                    f"{self.path} was imported without its data: import it again with `data`, or name data "
+                    "that are like them"
+                )
             if source is None:
                 raise UserError(
                     f"{self.path} was trained on data in memory, which the run does not hold: pass them as "
@@ -400,6 +406,24 @@ def build_system(
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
     with arguments_of(f"the arguments of recipe {_name(recipe)!r}"), torch.device(device):
         return recipe(spec, **values)
+
+
+def latest(folder: Path = Path("runs")) -> Path:
+    """The run of a folder that was started last.
+
+    Raises:
+        UserError: if there is none.
+    """
+    found = [(path.stat().st_mtime, path.parent) for path in folder.glob(f"*/{RECORD}")]
+    started = []
+    for changed, path in found:
+        with contextlib.suppress(UserError):  # a damaged run is not the one that is meant
+            started.append((str(Run.open(path).record.get("started", "")), changed, path))
+    if not started:
+        raise UserError(
+            f"there is no run below {folder}/ here: name a run directory, or `vaekit train` first"
+        )
+    return max(started)[2]
 
 
 def refuse_occupied(path: Path) -> None:

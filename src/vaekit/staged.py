@@ -12,10 +12,11 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from vaekit.checkpoint import digest, pack_system
+from vaekit.checkpoint import Tensors, digest, pack_system
 from vaekit.data.batch import Splits, mix
 from vaekit.errors import UserError, arguments_of
 from vaekit.files import disk_errors, write_tensors
+from vaekit.loggers import Following
 from vaekit.models import Model
 from vaekit.parallel import Team
 from vaekit.randomness import own_stream
@@ -71,10 +72,24 @@ def default_epochs(system: System, count: int, batch_size: int) -> int:
     return max(1, min(max(system.epochs, least), DEFAULT_BUDGET // count))
 
 
-def finish(run: Run, fit: Fit, system: System, show: Show | None, started: Started | None) -> Run:
-    """Train to the end, then the stages; leave weights and record."""
-    fit.save = run.save_state
+def finish(
+    run: Run,
+    fit: Fit,
+    system: System,
+    show: Show | None,
+    started: Started | None,
+    log: Following | None = None,
+) -> Run:
+    """Train to the end, then the stages; leave weights and record, and tell the loggers of both."""
+    told = Following() if log is None else log
+
+    def save(tensors: Tensors, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+        run.save_state(tensors, about, rows)
+        told.rows(run, rows)
+
+    fit.save = save
     try:
+        told.started(run)
         if started is not None:
             started(run)
         fit.run()
@@ -88,16 +103,22 @@ def finish(run: Run, fit: Fit, system: System, show: Show | None, started: Start
         for number, stage in enumerate(system.stages):
             settings, share = _stage_settings(system, fit, number)
             path = run.path / STAGES / stage.name
-            _train_stage(run, path, stage, system.model, fit.splits, settings, share, show, started, fit.team)
+            _train_stage(
+                run, path, stage, system.model, fit.splits, settings, share, show, started, fit.team,
+                log=told.within(stage.name),
+            )  # fmt: skip
     except KeyboardInterrupt as stop:
         _mark(run, "interrupted")
+        told.finished(run, "interrupted")
         raise Stopped(run.path) from stop
     except BaseException:
         with contextlib.suppress(UserError):  # the row of the epoch in which it failed says where
             run.save_rows(fit.rows)
         _mark(run, "failed")
+        told.finished(run, "failed")
         raise
     run.update(status="finished")
+    told.finished(run, "finished")
     _wait(fit.team)
     return run
 
@@ -208,6 +229,7 @@ def _train_stage(
     started: Started | None,
     team: Team | None = None,
     epochs: int | None = None,
+    log: Following | None = None,
 ) -> Run:
     """Train a stage in its own directory, or go on with it, unless it is finished.
 
@@ -222,6 +244,7 @@ def _train_stage(
         show, started: as for `vaekit.train`.
         team: the processes that train together, if there are several.
         epochs: exactly so many, where the user said it of this stage.
+        log: the loggers of the run, for this stage.
     """
     device = next(model.parameters()).device
     codes = encoded_splits(splits, model, stage.latent, stage.given)
@@ -262,7 +285,7 @@ def _train_stage(
             tensors, about = earlier.state()
             fit.restore(tensors, about, earlier.metrics(), earlier.path)
             earlier.remove_drafts()
-        return finish(earlier, fit, system, show, started)
+        return finish(earlier, fit, system, show, started, log)
 
 
 def stages_in_memory(system: System, fit: Fit, show: Show | None = None) -> Model:

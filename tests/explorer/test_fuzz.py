@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from vaekit.explorer.arrays import pack
 from vaekit.explorer.guard import Door
+from vaekit.explorer.loading import subject_of
 from vaekit.explorer.requests import SCHEMAS
-from vaekit.explorer.subject import subject_of
 
 pytest.importorskip("starlette")
 

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from vaekit.explorer import assemble
 
@@ -34,7 +35,8 @@ class Seen:
     """A page and what it did."""
 
     def __init__(self, browser, html, path):
-        path.write_text(html, encoding="utf-8")
+        if html is not None:
+            path.write_text(html, encoding="utf-8")
         self.context = browser.new_context(offline=True, viewport={"width": 1400, "height": 900})
         self.page = self.context.new_page()
         self.requests, self.said = [], []
@@ -273,3 +275,36 @@ def test_the_policy_stops_what_somebody_puts_in(seen, page):
     assert len(seen.said) > before[0]  # the browser says what it stopped
     del seen.said[before[0] :]
     del seen.requests[before[1] :]  # begun, and stopped
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["digits_run", "squares_run"])
+def test_the_page_of_a_trained_run_shows_what_its_model_decodes(browser, request, tmp_path, which):
+    """From the run directory to pixels, with the graphs that are exported in truth."""
+    pytest.importorskip("onnxscript")
+    from vaekit.explorer.export import export_page
+    from vaekit.explorer.subject import subject_of
+
+    run = request.getfixturevalue(which)
+    path = tmp_path / "page.html"
+    export_page(run, path)
+    subject = subject_of(run)
+    seen = Seen(browser, None, path)
+    code = subject.middle.clone().reshape(1, -1)
+
+    def python():
+        with torch.no_grad():
+            mean = subject.decode(code, None)[0]
+        return 255 * mean.clamp(0, 1).reshape(-1).numpy()
+
+    until(lambda: seen.shows(python()))
+    slider = seen.page.locator("#sliders .knobs input").first
+    column = int(slider.get_attribute("id").removeprefix("latent-"))
+    slider.focus()
+    for key in ("End", "PageDown", "Home", "PageUp"):
+        seen.page.keyboard.press(key)
+        code[0, column] = float(slider.input_value())
+        until(lambda: seen.shows(python()))
+    assert seen.requests == [seen.url]
+    assert seen.said == []
+    seen.context.close()

@@ -11,8 +11,8 @@ import torch
 
 from vaekit.explorer.arrays import pack, unpack
 from vaekit.explorer.guard import HEADERS, Door, policy_of
+from vaekit.explorer.loading import subject_of
 from vaekit.explorer.requests import BODY, DRAWS, ROWS
-from vaekit.explorer.subject import subject_of
 
 pytest.importorskip("starlette")
 

@@ -17,6 +17,7 @@ from vaekit.cli import main
     (["--torch", "t", "--precision", "int8"], "--precision int8 is of ONNX graphs"),
     (["--onnx", "g", "--precision", "int4"], "int4"),
     (["--onnx", "model.pt"], "expected a folder, or a file that ends with .onnx"),
+    (["--hub", "h", "--onnx", "h"], "the same target"),
     (["--torch", "model.onnx"], "expected a folder, or a file that ends with .pt2"),
     (["--onnx", "no/such/model.onnx"], "there is no folder no/such"),
     (["--hub", "h", "--push", "model"], "expected OWNER/NAME"),

@@ -43,17 +43,6 @@ def tree(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_page_of_a_folder_runs_in_it(onnx_folder, monkeypatch, capsys):
-    assert sorted(path.name for path in onnx_folder.iterdir()) == [
-        "README.md", "decoder.onnx", "encoder.onnx", "export.json",
-    ]  # fmt: skip
-    [code] = SNIPPET.findall((onnx_folder / "README.md").read_text())
-    assert "vaekit" not in code
-    monkeypatch.chdir(onnx_folder)
-    exec(code, {})  # our own page
-    assert capsys.readouterr().out == "(4, 1, 8, 8)\n(4, 3)\n"
-
-
 @pytest.fixture(scope="module")
 def programs(path, tmp_path_factory):
     """What `vaekit export RUN --torch DIR` leaves."""

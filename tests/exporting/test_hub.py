@@ -91,6 +91,18 @@ def test_a_card_has_the_figures_of_the_record(run):
     ]
 
 
+def test_no_name_breaks_out_of_the_header(run):
+    yaml = pytest.importorskip("yaml")
+    for name in ('a"\n---\n# b', "x: [", "\U0001f600 'z'", "tab\tand \x85 \u2028"):
+        record = {**run.record, "spec": {**run.record["spec"], "name": name}, "evaluation": {"elbo": -1.0}}
+        page = card(Run(run.path, record, run.recipe), pictures={}, graphs=False)
+        found = yaml.safe_load(page.split("---\n")[1])
+        assert found["model-index"][0]["results"][0]["dataset"]["name"] == "".join(
+            letter for letter in name if letter.isprintable()
+        )
+        assert page.count("\n---\n") == 1
+
+
 def test_a_card_shows_the_equation_and_the_reference_of_every_recipe():
     from vaekit import recipes
 
@@ -208,7 +220,9 @@ def test_what_stops_a_push_is_one_line(hugging, folder, monkeypatch):
     import huggingface_hub
 
     hugging.fail = ConnectionError("no route to host")
-    with pytest.raises(UserError, match=r"cannot push to me/model: no route to host: the folder .* is whole"):
+    with pytest.raises(
+        UserError, match=r"cannot push to me/model: no route to host: the folder .* is whole; "
+    ):
         push(folder, "me/model")
     hugging.fail = RuntimeError("a bug of ours")
     with pytest.raises(RuntimeError):

@@ -37,7 +37,7 @@ OTHER = {
     },
     "ciwae": {
         "b": 0.4, "samples": 5, "gradient": "dreg", "latents": 4, "likelihood": "gaussian",
-        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+        "architecture": "gated", "hidden": (9,), "activation": "elu", "learning_rate": 1e-2,
     },
     "code_prior": {
         "width": 12, "blocks": 3, "reach": 1, "attention": 2, "heads": 4, "dropout": 0.5,
@@ -109,7 +109,7 @@ OTHER = {
     },
     "iwae": {
         "samples": 5, "gradient": "stl", "layers": 2, "latents": 4, "likelihood": "gaussian",
-        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "stages": 2,
+        "architecture": "gated", "hidden": (9,), "activation": "elu", "learning_rate": 1e-2, "stages": 2,
     },
     "ladder_vae": {
         "latents": (3, 3), "hidden": (9,), "warmup": 0, "batch_norm": True, "likelihood": "gaussian",
@@ -127,7 +127,7 @@ OTHER = {
     },
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
-        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+        "architecture": "gated", "hidden": (9,), "activation": "elu", "learning_rate": 1e-2,
     },
     "nash_ae": {
         "lambda_covariance": 0.5, "latents": 4, "regressors": (7,), "rounds": 2, "likelihood": "gaussian",
@@ -139,7 +139,7 @@ OTHER = {
     },
     "piwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",
-        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+        "architecture": "gated", "hidden": (9,), "activation": "elu", "learning_rate": 1e-2,
     },
     "ppca": {"latents": 4, "learning_rate": 0.1},
     "sigma_vae": {

@@ -116,6 +116,7 @@ def test_text_from_data_and_record_is_escaped(make_run, page):
     check_page(text, page)
     assert "<script" not in text
     assert "&lt;script&gt;" in text
+    assert not re.search("[\x00\x1b]", text)
     assert "<img src=x" not in text
 
 

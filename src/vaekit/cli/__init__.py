@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "doctor": ("vaekit.cli.doctor", "doctor_command", "examine data before training, or a run after it"),
     "explore": ("vaekit.cli.explore", "explore_command", "move through the latents on a page"),
+    "import": ("vaekit.cli.importing", "import_command", "make a run of a model trained elsewhere"),
     "study": ("vaekit.cli.study", "study_command", "carry out many runs from one file, in one table"),
     "reproduce": ("vaekit.cli.catalogue", "reproduce_command", "check a published claim"),
     "list": ("vaekit.cli.catalogue", "list_command", "list recipes, data, studies or reproductions"),

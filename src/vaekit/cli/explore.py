@@ -13,11 +13,11 @@ from vaekit.cli.progress import say
 from vaekit.errors import UserError
 from vaekit.explorer.export import export_page
 from vaekit.explorer.guard import Door
-from vaekit.runs import Run
+from vaekit.runs import Run, latest
 
 
 def explore_command(
-    run: Path,
+    run: Path | None = None,
     /,
     *,
     port: int | None = None,
@@ -29,7 +29,7 @@ def explore_command(
     """Open a page in the browser: a slider for every latent, the map of the data, own pictures, new samples.
 
     Args:
-        run: the run directory.
+        run: the run directory; by default the one below runs/ that was started last.
         port: where the page is served; by default 8722, or any free port where that is taken.
         host: the address that the server listens at; the default can be reached from this machine alone.
         export: write the page to this .html file instead: it needs no server, no network and no vaekit.
@@ -37,6 +37,9 @@ def explore_command(
             be larger than 8 MB.
         no_browser: do not open the browser; the address is printed in any case.
     """
+    if run is None:
+        run = latest()
+        say(f"Exploring {run}")
     opened = Run.open(run)
     if export is not None:
         path = place(export, opened.path, "explorer", ".html", (".html", ".htm"))

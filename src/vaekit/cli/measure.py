@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vaekit.cli.progress import say
 from vaekit.cli.summary import effort, figures
 from vaekit.cli.words import count
+from vaekit.data.batch import Data
 from vaekit.errors import UserError
 from vaekit.metrics.evaluate import evaluate
 from vaekit.runs import Run
@@ -23,6 +24,7 @@ def evaluate_command(
     limit: int | None = None,
     seed: int = 0,
     split: Literal["test", "valid"] = "test",
+    data: str | None = None,
     scores: Literal["modern", "locatello2019"] | None = None,
     only: tuple[str, ...] = (),
     representation: Literal["mean", "sampled"] = "mean",
@@ -36,6 +38,7 @@ def evaluate_command(
         limit: evaluate a random subset of this size; by default all data.
         seed: of the subset and of all noise.
         split: which data; figures of the test data are kept in run.json.
+        data: other data, by name or path, treated as those of the run were; their figures are not kept.
         scores: instead, the scores of disentanglement, where the data have known factors, by this set of
             choices; kept in run.json.
         only: some of the scores, such as mig dci; they are not kept.
@@ -44,16 +47,26 @@ def evaluate_command(
             dsprites.
     """
     opened = Run.open(run)
+    if data is not None and split != "test":
+        raise UserError(f"--split is {split}, which is a part of the run's own data: leave out --data, or it")
     if scores is not None:
-        if limit is not None or split != "test":
-            raise UserError("--scores are of the whole grid of factors: leave out --limit and --split")
+        if limit is not None or split != "test" or data is not None:
+            raise UserError(
+                "--scores are of the whole grid of factors: leave out --limit, --split and --data"
+            )
         from vaekit.cli.scores import score_run
 
         print(score_run(opened, scores, only=only, seed=seed, representation=representation, merge=merge))
         return 0
     if only or merge or representation != "mean":
         raise UserError("--only, --representation and --merge belong to --scores, which was not given")
-    record = measure(opened, split=split, samples=samples, limit=limit, seed=seed, whole=True)
+    settings: dict[str, Any] = {"samples": samples, "limit": limit, "seed": seed, "whole": True}
+    if data is not None:
+        from vaekit.data import load_like
+
+        print(figures(measure(opened, split=data, data=load_like(data, opened.spec), **settings), data))
+        return 0
+    record = measure(opened, split=split, **settings)
     if split == "test":
         opened.update(evaluation=record)
     print(figures(record, split))
@@ -71,7 +84,14 @@ def report_command(run: Path, /) -> int:
 
 
 def measure(
-    run: Run, *, split: str, samples: int | None, limit: int | None, seed: int, whole: bool = False
+    run: Run,
+    *,
+    split: str,
+    samples: int | None,
+    limit: int | None,
+    seed: int,
+    whole: bool = False,
+    data: Data | None = None,
 ) -> dict[str, Any]:
     """The evaluation record of a run.
 
@@ -82,6 +102,7 @@ def measure(
         limit: number of data; by default all of them if `whole`, else what takes some seconds.
         seed: of the subset and of all noise.
         whole: whether a limit that is not given means all data.
+        data: other data; `split` is then their name.
 
     Raises:
         UserError: for numbers that cannot be used.
@@ -92,7 +113,7 @@ def measure(
     if not 0 <= seed < 2**63:
         raise UserError(f"--seed is {seed}; expected 0 .. 2^63 - 1")
     model = run.model()
-    data = getattr(run.data(), split)
+    data = getattr(run.data(), split) if data is None else data
     size, draws = effort(run.spec, len(data))
     draws = draws if samples is None else samples
     chosen = limit if whole or limit is not None else size

@@ -88,6 +88,8 @@ def next_steps(path: Path, spec: Spec, report: Path | None) -> str:
     run = shlex.quote(str(path))
     places = [("Run", str(path))] + ([] if report is None else [("Report", str(report))])
     commands = [
+        (f"vaekit explore {run}", "move through the latents, in the browser"),
+        (f"vaekit doctor {run}", "what is wrong with it, and what to change"),
         (f"vaekit sample {run} -n 64", "new data"),
         (f"vaekit reconstruct {run} test", "held-out data beside their reconstructions"),
         (f"vaekit encode {run} test", "latents as an array"),

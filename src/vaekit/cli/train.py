@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from vaekit.cli.progress import Watch, say
 from vaekit.cli.summary import figures, next_steps
 from vaekit.cli.words import duration
 from vaekit.errors import UserError
+from vaekit.loggers import Following, Logger, LoggerName, kept_by, logger
 from vaekit.parallel import rank_here
 from vaekit.runs import Run, find_recipe
 from vaekit.staged import Stopped
@@ -41,12 +42,14 @@ def train_command(arguments: list[str]) -> int:
         wanted = parse(_form(wanted.recipe), arguments, "vaekit train")
     _check_samples(wanted.ending.nll_samples)
     watch = Watch("Training", first=rank_here() == 0)
+    ending = dict(vars(wanted.ending))
+    log = Following(ending.pop("log") or (), hold=True)
     with watch.signals(), _told_how_to_resume(watch):
         run = api.train(
             wanted.recipe, wanted.data, **vars(wanted.settings), **changed(wanted.arguments),
-            data_options=changed(wanted.data_options), show=watch.show, started=watch.started,
+            data_options=changed(wanted.data_options), show=watch.show, started=watch.started, loggers=log,
         )  # fmt: skip
-    return _close(run, watch, **vars(wanted.ending))
+    return _close(run, watch, log, **ending)
 
 
 def resume_command(
@@ -57,6 +60,7 @@ def resume_command(
     device: str = "auto",
     report: bool = True,
     nll_samples: int | None = None,
+    log: tuple[LoggerName, ...] | None = None,
 ) -> int:
     """Go on with a run that was stopped, bit for bit on the same machine.
 
@@ -66,18 +70,41 @@ def resume_command(
         device: cpu, cuda, mps, or auto for the fastest that is there.
         report: write report.html; --no-report leaves it out.
         nll_samples: importance samples per datum; by default as many as take some seconds, 0 for none.
+        log: trackers that hear the record of every epoch, one or several; those of the run go on.
     """
     _check_samples(nll_samples)
     watch = Watch("Resuming", first=rank_here() == 0)
     with watch.signals(), _told_how_to_resume(watch):
-        done = api.resume(run, epochs=epochs, device=device, show=watch.show, started=watch.started)
-    return _close(done, watch, report=report, nll_samples=nll_samples)
+        followed = Following(_loggers(run, log), hold=True)
+        done = api.resume(
+            run, epochs=epochs, device=device, show=watch.show, started=watch.started, loggers=followed
+        )
+    return _close(done, watch, followed, report=report, nll_samples=nll_samples)
 
 
-def _close(run: Run, watch: Watch, *, report: bool, nll_samples: int | None) -> int:
-    """Evaluate, write the report, and say how it went; of several processes, the first does."""
+def _loggers(run: Path, asked: Sequence[str] | None) -> list[Logger]:
+    """Those that the run had, and those that are asked for."""
+    kept = kept_by(Run.open(run))
+    return kept + [logger(name) for name in asked or () if name not in {one.name for one in kept}]
+
+
+def _close(run: Run, watch: Watch, log: Following, *, report: bool, nll_samples: int | None) -> int:
+    """Evaluate, write the report, tell the loggers, say how it went; of several processes, the first."""
     if not watch.first:
         return 0
+    record = None
+    try:
+        record = _evaluated(run, watch, nll_samples)
+    finally:
+        log.close(run, record)
+    page = write_page(run) if report else None
+    print(figures(record, "test"))
+    print()
+    print(next_steps(run.path, run.spec, page))
+    return 0
+
+
+def _evaluated(run: Run, watch: Watch, samples: int | None) -> dict[str, Any]:
     best = run.record["best"]
     epochs = len(run.metrics())
     value = "" if best["value"] is None else f"; lowest validation loss {best['value']:.2f}"
@@ -86,13 +113,9 @@ def _close(run: Run, watch: Watch, *, report: bool, nll_samples: int | None) -> 
     if watch.stop is not None:  # it came during the last step: the training is whole, the rest is not wanted
         where = shlex.quote(str(run.path))
         raise type(watch.stop)(f"the training is finished; `vaekit evaluate {where}` does the rest")
-    record = measure(run, split="test", samples=nll_samples, limit=None, seed=0)
+    record = measure(run, split="test", samples=samples, limit=None, seed=0)
     run.update(evaluation=record)
-    page = write_page(run) if report else None
-    print(figures(record, "test"))
-    print()
-    print(next_steps(run.path, run.spec, page))
-    return 0
+    return record
 
 
 @contextmanager
@@ -129,7 +152,7 @@ def _form(name: str) -> type:
         "arguments": (f"{name} options", group("Arguments", recipe, arguments)),
         "settings": ("training options", group("Settings", api.train, _SETTINGS, {"out": Path | None})),
         "data_options": ("data options", data_form()),
-        "ending": ("closing options", group("Closing", resume_command, ("report", "nll_samples"))),
+        "ending": ("closing options", group("Closing", resume_command, ("report", "nll_samples", "log"))),
     }
     helps = argument_help(api.train)
     fields: list[Any] = [

@@ -18,20 +18,28 @@ class FixedGaussian(nn.Module):
     """context -> N(f(context), sigma^2 I) with sigma given.
 
     A fixed sigma acts as a weight of the rate: the same optimum as 1/2 |x - f|^2 + sigma^2 KL.
+
+    Args:
+        network: builds the network of f, or of its logits.
+        event: event shape.
+        sigma: standard deviation of every element.
+        bounded: whether f is the sigmoid of the network's output, for data in [0, 1].
     """
 
-    def __init__(self, network: MakeNetwork, event: Shape, sigma: float = 1.0) -> None:
+    def __init__(self, network: MakeNetwork, event: Shape, sigma: float = 1.0, bounded: bool = False) -> None:
         super().__init__()
         if not sigma > 0 or not math.isfinite(sigma):
             raise ValueError(f"`sigma` is {sigma}; expected a positive number")
         self.event = tuple(event)
+        self.bounded = bounded
         self.network = network(self.event)
         self.register_buffer("log_std", torch.tensor(math.log(sigma)), persistent=False)
         self.log_std: Tensor
 
     def forward(self, *context: Tensor) -> DiagonalNormal:
         """Context tensors (*lead, ...) -> distribution with batch shape (*lead)."""
-        return DiagonalNormal(run(self.network, *context), self.log_std, len(self.event))
+        mean = run(self.network, *context)
+        return DiagonalNormal(mean.sigmoid() if self.bounded else mean, self.log_std, len(self.event))
 
 
 class SharedGaussian(nn.Module):

@@ -7,7 +7,7 @@ import numpy as np
 from vaekit.doctor import commands
 from vaekit.doctor.finding import Finding
 from vaekit.doctor.sample import TEST, TRAIN, VALID, Array, Sample
-from vaekit.doctor.words import listed, share
+from vaekit.doctor.words import listed, several, share
 
 RARE = 0.1
 """Share of an equal part below which a class is rare."""
@@ -76,7 +76,8 @@ def missing_classes(sample: Sample) -> list[Finding]:
     return [
         Finding(
             "missing_classes",
-            f"{len(new)} classes have no training data: {listed(_names(sample, new))}",
+            f"{several(len(new), 'class has', 'classes have')} no training data: "
+            f"{listed(_names(sample, new))}",
             f"{len(held)} classes are held out, {len(np.intersect1d(held, trained))} of them are trained on; "
             + ", ".join(f"{text} {name} data are of the others" for name, text in rows.items()),
             "The model has never seen them: figures on held-out data say how it does on new classes, and a "

@@ -48,7 +48,7 @@ def without_columns(sample: Sample, columns: Sequence[int]) -> str:
         return ""
     if sample.spec.columns is not None:
         names = [sample.spec.columns[k] for k in columns]
-        return train(sample, {"drop": (*sample.options.get("drop", ()), *names)})
+        return train(sample, {"drop": tuple(dict.fromkeys([*sample.options.get("drop", ()), *names]))})
     return rewritten(sample, f"np.delete(x, {list(map(int, columns))}, axis=1)", "columns")
 
 

@@ -11,7 +11,7 @@ from vaekit.doctor import commands
 from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.neighbours import NEAREST, Nearest, closeness, nearest, two_nn
 from vaekit.doctor.sample import TEST, TRAIN, VALID, Sample
-from vaekit.doctor.words import listed, number, percent, share
+from vaekit.doctor.words import listed, number, percent, several, share
 
 MANY = 0.01
 """Share of rows from which on copies are a finding; fewer move no figure by much and are a note."""
@@ -71,7 +71,7 @@ def duplicates(sample: Sample) -> list[Finding]:
     return [
         Finding(
             "duplicates",
-            f"{repeats:,} training rows repeat another",
+            several(repeats, "training row repeats another", "training rows repeat another"),
             f"{share(repeats, len(found))} rows looked at; one of them stands there {most:,} times",
             meaning,
             change,
@@ -112,7 +112,7 @@ def leaks(sample: Sample) -> list[Finding]:
     return [
         Finding(
             "leak",
-            f"{total:,} held-out rows are training rows too",
+            several(total, "held-out row is a training row too", "held-out rows are training rows too"),
             f"{listed(told)} equal a training row in every value",
             "What was learned by heart looks like generalisation: held-out figures are too good."
             + ("" if worst >= MANY else " So few of them hardly move a figure."),

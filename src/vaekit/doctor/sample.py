@@ -30,8 +30,8 @@ Array = NDArray[Any]
 T = TypeVar("T")
 
 MOST_ROWS = 200_000
-MOST_VALUES = 1 << 26
-"""Rows, and values in all, that are looked at; of larger sets a seeded sample."""
+MOST_BYTES = 1 << 27
+"""Rows, and bytes in all, that are looked at; of larger sets a seeded sample."""
 GENERATED_ROWS = 4_000
 """Points of a grid of factors that are looked at: each has to be drawn."""
 TRAIN, VALID, TEST = 0, 1, 2
@@ -191,8 +191,8 @@ def of_prepared(found: Prepared, source: str | None, options: Mapping[str, Any],
     """The sample of a set whose rows are known."""
     raw, rows = found.raw, found.rows
     sizes = (len(rows[0]), len(rows[1]), len(rows[2]))
-    dimensions = int(np.prod(raw.shape))
-    share = min(1.0, MOST_ROWS / sum(sizes), MOST_VALUES / (dimensions * sum(sizes)))
+    each = int(np.prod(raw.shape)) * (1 if isinstance(raw.x, Pictures) else raw.x.dtype.itemsize)
+    share = min(1.0, MOST_ROWS / sum(sizes), MOST_BYTES / (each * sum(sizes)))
     draw = np.random.default_rng([seed, 0])
     values, split, place, labels = [], [], [], []
     for number, own in enumerate(rows):
@@ -246,7 +246,7 @@ def _of_splits(
         held = points if points < 3 * GRID_SAMPLE else GRID_SAMPLE
         sizes, spec = (points, held, held), replace(spec, size=points, note=world.spec.note)
     most = GENERATED_ROWS if generated else MOST_ROWS
-    share = min(1.0, most / sum(map(len, parts)), MOST_VALUES / (spec.dimensions * sum(map(len, parts))))
+    share = min(1.0, most / sum(map(len, parts)), MOST_BYTES / (4 * spec.dimensions * sum(map(len, parts))))
     values, split, place, labels = [], [], [], []
     draw = np.random.default_rng([seed, 0])
     for number, part in enumerate(parts):

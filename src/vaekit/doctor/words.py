@@ -13,6 +13,11 @@ def listed(names: Sequence[object], most: int = 6) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
+def several(count: int, one: str, more: str) -> str:
+    """'1 row is', '1,200 rows are'."""
+    return f"{count:,} {one if count == 1 else more}"
+
+
 def share(part: int, whole: int) -> str:
     """'3 of 60 (5 %)'."""
     return f"{part:,} of {whole:,} ({percent(part / whole)})"

@@ -8,10 +8,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from vaekit.explorer.scripts import checked, joined, runtime
 from vaekit.report.render import render
+
+if TYPE_CHECKING:
+    from vaekit.exporting import Graphs
 
 _FACTS = 4  # of a run that are seen at once
 _LONG = 72  # letters of a fact that is not seen at once
@@ -21,22 +24,6 @@ _VIEWS = {
     "sequence": "text",
     "sound": "sound",
 }
-
-
-class Graphs(Protocol):
-    """A model as ONNX files: what the page needs of `vaekit.exporting.Graphs`."""
-
-    @property
-    def decoder(self) -> bytes:
-        """Codes to means, an ONNX file."""
-
-    @property
-    def encoder(self) -> bytes | None:
-        """Data to codes, an ONNX file, where the model has one."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What to know, in words for people."""
 
 
 def assemble(payload: Mapping[str, Any], *, graphs: Graphs | None = None) -> str:

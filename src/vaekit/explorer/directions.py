@@ -48,7 +48,9 @@ def _classes(given: dict[str, Any], known: Tensor) -> Iterator[tuple[str, Tensor
         has = known == number
         inside, outside = int(has.sum()), int((rows & ~has).sum())
         if inside >= _LEAST and outside >= _LEAST:
-            said = name if given["name"] == "label" else f"{given['name']} {name}"
+            # a bare number does not say what it is a number of
+            kind = "class" if given["name"] == "label" else given["name"]
+            said = f"{kind} {name}" if name.isdigit() else name
             how = f"mean code of {said} minus that of the rest, {inside} and {outside} data"
             yield said, has.double(), rows, how
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vaekit.explorer.assemble import assemble
+from vaekit.explorer.loading import subject_of
 from vaekit.explorer.payload import payload_of
-from vaekit.explorer.subject import subject_of
 from vaekit.files import write_text
 from vaekit.runs import Run
 

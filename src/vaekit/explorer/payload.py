@@ -16,8 +16,9 @@ from torch import Tensor
 from vaekit.data.spec import Spec
 from vaekit.explorer.arrays import pack
 from vaekit.explorer.directions import directions
+from vaekit.explorer.loading import subject_of
 from vaekit.explorer.points import colours, plane, sheet, values
-from vaekit.explorer.subject import SEED, Subject, subject_of
+from vaekit.explorer.subject import SEED, Subject
 from vaekit.plain import plain
 from vaekit.report.codes import Codes
 from vaekit.report.pictures import Pixels
@@ -50,7 +51,7 @@ def payload_of(subject: Subject) -> dict[str, Any]:
     """The same of what is loaded already."""
     spec, codes = subject.spec, subject.codes
     view = view_of(spec)
-    pixels = Pixels.of(spec, _shown(subject)) if view in ("image", "sound") else None
+    pixels = Pixels.of(subject.run.spec, _shown(subject)) if view in ("image", "sound") else None
     found: dict[str, Any] = {
         "format": FORMAT,
         "title": f"{subject.run.record['recipe']} on {spec.name}",

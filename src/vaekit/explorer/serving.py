@@ -12,8 +12,8 @@ import torch
 from vaekit.errors import UserError
 from vaekit.explorer.assemble import assemble
 from vaekit.explorer.guard import Door, bracketed
+from vaekit.explorer.loading import subject_of
 from vaekit.explorer.payload import payload_of
-from vaekit.explorer.subject import subject_of
 from vaekit.runs import Run
 
 PORT = 8722
@@ -39,7 +39,7 @@ def serve(
         opened: called once, when the page can be opened.
 
     Raises:
-        UserError: if the extra is missing, nothing can listen there, or the run cannot be explored.
+        UserError: if a package is missing, nothing can listen there, or the run cannot be explored.
         KeyboardInterrupt: when it is stopped.
     """
     require()
@@ -83,7 +83,7 @@ def require() -> None:
             __import__(name)
         except ImportError as error:
             raise UserError(
-                f"the explorer's server needs the package {name}: python -m pip install 'vaekit[explore]'; a "
+                f"the explorer's server needs the package {name}: python -m pip install {name}; a "
                 "page that needs no server is written by --export page.html"
             ) from error
 
@@ -118,7 +118,7 @@ def listen(host: str, port: int | None) -> socket.socket:
         place.listen(_BACKLOG)
     except OSError as error:
         place.close()
-        where = f"{bracketed(host)}:{int(address[1])}"
+        where = f"{bracketed(host)}:{port or PORT}"
         reason = error.strerror or str(error)
         raise UserError(f"cannot listen at {where} ({reason}): choose another --port or --host") from error
     return place

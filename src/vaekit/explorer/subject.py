@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
-from vaekit.data.batch import Data
 from vaekit.data.spec import Spec
-from vaekit.distributions import Categorical, Discrete, PointMass, SparsePrecisionNormal
-from vaekit.errors import UnsupportedError, UserError
+from vaekit.errors import UnsupportedError
+from vaekit.exporting import spread, told
 from vaekit.metrics.passes import home_of
-from vaekit.models import Flat, LabelMarginal, Model, Pairwise
-from vaekit.randomness import own_stream, quiet
-from vaekit.report.codes import Codes, encode
+from vaekit.models import LabelMarginal, Model
+from vaekit.randomness import quiet
+from vaekit.report.codes import Codes, apart
 from vaekit.runs import Run
-from vaekit.stages import Composed
 
 SEED = 0
-POINTS = 2000
-"""Held-out data on the map at most."""
-
-_NUMBERS = 250_000  # of all codes of the points, and of all conditions: about a megabyte each
 _DRAWS = 2000  # of the prior, where there are no data to tell how far the latents reach
 
 
@@ -34,6 +26,7 @@ class Subject:
 
     Args:
         run: where it comes from.
+        spec: of what is decoded: the data of the run, or the whole pictures that these are parts of.
         model: encodes and decodes, in eval mode.
         shapes: latent name -> event shape, in the order of the columns of a code.
         discrete: names of the latents that are codes.
@@ -45,6 +38,7 @@ class Subject:
     """
 
     run: Run
+    spec: Spec
     model: Model
     shapes: dict[str, torch.Size]
     discrete: frozenset[str]
@@ -53,11 +47,6 @@ class Subject:
     samplers: dict[str, Model]
     contexts: tuple[Tensor, list[str]] | None
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def spec(self) -> Spec:
-        """Of the data."""
-        return self.run.spec
 
     @property
     def size(self) -> int:
@@ -97,7 +86,7 @@ class Subject:
     @property
     def encodes(self) -> bool:
         """Whether a datum by itself can be encoded: not where a part of it is the condition."""
-        return self.spec.quadrants is None
+        return self.run.spec.quadrants is None
 
     @property
     def spreads(self) -> bool:
@@ -150,15 +139,9 @@ class Subject:
         Raises:
             ValueError: for numbers that are no codes of the model.
         """
-        parts = codes.split([shape.numel() for shape in self.shapes.values()], dim=1)
-        given = {
-            name: part.reshape(-1, *shape).long() if self.whole else part.reshape(-1, *shape)
-            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
+        given = apart(codes, self.shapes, self.discrete if self.whole else ())
         p = self.model.decode(given, context)
-        if isinstance(p, Categorical) and self.spec.vocabulary is not None:
-            return p.probs, None
-        return p.mean, spread(p)
+        return told(self.spec, p), spread(p)
 
     @torch.no_grad()
     def encode(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -166,119 +149,10 @@ class Subject:
         batch = {"x": x} if context is None else {"x": x, "c": context}
         codes = self.model.encode(batch)
         mean = torch.cat([codes[name].flatten(1) for name in self.shapes], dim=1)
-        if not isinstance(self.model, Flat | Pairwise):
+        try:
+            posterior = self.model.posterior(batch)
+        except UnsupportedError:  # a model that does not say it
             return mean, None
-        with quiet(self.model, x.device, SEED):
-            latents = self.model.infer(batch).latents
-        parts = [spread(latents[name].q) for name in self.shapes]
+        parts = [spread(posterior[name]) for name in self.shapes]
         known = [part.flatten(1) for part in parts if part is not None]
         return mean, torch.cat(known, dim=1) if len(known) == len(parts) else None
-
-
-def spread(p: Distribution) -> Tensor | None:
-    """The standard deviation of every element, where a likelihood says one."""
-    if isinstance(p, Discrete | PointMass | SparsePrecisionNormal):
-        return None
-    try:
-        return p.stddev
-    except (NotImplementedError, UnsupportedError):
-        return None
-
-
-def subject_of(run: Run) -> Subject:
-    """Load what is explored.
-
-    Raises:
-        UserError: if the run has no weights yet, or its model has no latents.
-    """
-    notes: list[str] = []
-    model = _model(run, notes)
-    if not model.names:
-        raise UserError(
-            f"the model of {run.path} has no latents, so there is nothing to move: `vaekit sample` shows "
-            "what it draws"
-        )
-    where, _ = home_of(model)
-    if run.record.get("status") not in (None, "finished"):
-        notes.append(f"This run is {run.record['status']}, not finished: the page shows how far it got.")
-    held = _held(run, notes)
-    contexts = None
-    with quiet(model, where, SEED), torch.no_grad():
-        if run.spec.context is not None:
-            contexts = _contexts(run, None if held is None else held[1])
-        first = model.draw_latents(1, None if contexts is None else contexts[0][:1])
-        shapes = {name: first[name].shape[1:] for name in model.names}
-        discrete = frozenset(name for name in model.names if not first[name].is_floating_point())
-        codes = None
-        if held is not None:
-            columns = max(sum(shape.numel() for shape in shapes.values()), 1)
-            most = max(min(POINTS, _NUMBERS // columns), 50)
-            with own_stream(where, SEED):
-                codes = encode(model, held[1], most)
-    samplers = dict(_samplers(run, model, shapes, notes))
-    held_name = "" if held is None else held[0]
-    return Subject(run, model, shapes, discrete, codes, held_name, samplers, contexts, notes)
-
-
-def _model(run: Run, notes: list[str]) -> Model:
-    """The model itself, or that of a later stage on the data, which takes its place."""
-    model = run.model()
-    try:
-        source = run.generator()
-    except UserError as error:
-        notes.append(f"The later stages are left out: {error}.")
-        return model
-    return model if isinstance(source, Composed) else source
-
-
-def _held(run: Run, notes: list[str]) -> tuple[str, Data] | None:
-    try:
-        splits = run.data()
-    except UserError as error:
-        notes.append(
-            f"There are no points on the map, and the range of each slider follows from the prior: {error}."
-        )
-        return None
-    return ("test", splits.test) if len(splits.test) else ("validation", splits.valid)
-
-
-def _contexts(run: Run, data: Data | None) -> tuple[Tensor, list[str]]:
-    """Every class where the condition is the label, else the conditions of some held-out data."""
-    spec = run.spec
-    context = spec.context or ()
-    if context == (spec.classes,):
-        names = list(spec.class_names or (str(k) for k in range(context[0])))
-        return torch.eye(context[0]), names
-    if data is None:
-        raise UserError(
-            f"the model of {run.path} needs conditions, and the data that hold them cannot be had: put the "
-            "data back where they were"
-        )
-    size = torch.Size(context).numel()
-    count = max(1, min(32, len(data), _NUMBERS // size))
-    rows = torch.linspace(0, len(data) - 1, count).round().long()
-    return data.take(rows)["c"].cpu(), [f"condition of datum {row + 1}" for row in rows.tolist()]
-
-
-def _samplers(
-    run: Run, model: Model, shapes: dict[str, torch.Size], notes: list[str]
-) -> Iterator[tuple[str, Model]]:
-    """What draws codes of this model, the usual one first."""
-    names = sorted(run.samplers(), key=lambda name: {"stages": 0, "prior": 1}.get(name, 2))
-    for name in names:
-        try:
-            source = model if name == "prior" else run.generator(name)
-            if name == "stages" and not isinstance(source, Composed):
-                continue  # the stage is the model that is explored
-            context = run.spec.context
-            given = None if context is None else torch.zeros(1, *context)
-            where, _ = home_of(source)
-            with quiet(source, where, SEED):
-                drawn = source.draw_latents(1, given)
-            found = {key: value.shape[1:] for key, value in drawn.items()}
-            if found != shapes:
-                raise UnsupportedError("it draws other latents than this model has")
-        except (UserError, UnsupportedError, NotImplementedError) as error:
-            notes.append(f"The sampler {name!r} is left out: {error}.")
-            continue
-        yield name, source

@@ -66,8 +66,15 @@ def _header(run: Run, graphs: bool) -> list[str]:
     if _task(run.spec):
         entries["pipeline_tag"] = _task(run.spec)
     if results := _results(run):
-        entries["model-index"] = [{"name": f"{run.record['recipe']} on {run.spec.name}", "results": results}]
-    return ["---", *(f"{name}: {json.dumps(value)}" for name, value in entries.items()), "---"]
+        title = f"{run.record['recipe']} on {_printable(run.spec.name)}"
+        entries["model-index"] = [{"name": title, "results": results}]
+    said = (f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in entries.items())
+    return ["---", *said, "---"]
+
+
+def _printable(name: str) -> str:
+    """A name without what YAML does not allow, such as the control characters that a file name may have."""
+    return "".join(letter for letter in name if letter.isprintable())
 
 
 def _task(spec: Spec) -> str | None:
@@ -89,8 +96,8 @@ def _results(run: Run) -> list[dict[str, Any]]:
         {
             "task": {"type": _task(run.spec) or "other", "name": "density estimation"},
             "dataset": {
-                "name": run.spec.name,
-                "type": run.spec.name,
+                "name": _printable(run.spec.name),
+                "type": _printable(run.spec.name),
                 "split": str(evaluation.get("split", "test")),
             },
             "metrics": metrics,

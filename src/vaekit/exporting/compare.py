@@ -15,7 +15,7 @@ TOLERANCE = 1e-5
 """Largest deviation of float32 numbers from the model's, as a share of the largest number of that output."""
 
 FLIPPED = 0.01
-"""Largest share of codes or tokens that float32 numbers may choose differently, where two tie."""
+"""Largest share of codes that float32 numbers may choose differently, where two are equally near."""
 
 TRIED = (1, 3, 7)
 """Numbers of rows on which everything is compared."""
@@ -35,10 +35,11 @@ def deviations(run: Run, half: Decoder | Encoder, halves: Halves, exact: bool = 
 
     Returns:
         Such as "decoder mean" -> the largest deviation, as a share of the largest number of that output; of
-        codes and tokens the share that differs.
+        codes the share that differs.
 
     Raises:
-        UnsupportedError: for outputs of another shape or type, and if they are to be equal and are not.
+        UnsupportedError: for outputs of another shape or type or that are not finite, and if they are to be
+            equal and are not.
     """
     names = [f"{half.role} {name}" for name in half.outputs]
     worst = dict.fromkeys(names, 0.0)
@@ -71,8 +72,12 @@ def _deviation(found: Tensor, expected: Tensor, name: str) -> float:
             f"the model gives numbers that are not finite ({name} of made-up data), so there is nothing to "
             "compare a graph with: train it again"
         )
+    if not bool(found.isfinite().all()):
+        raise UnsupportedError(
+            f"the graph does not agree with the model: it gives numbers that are not finite ({name})"
+        )
     largest = float(expected.abs().max()) or 1.0
-    return float((found - expected).abs().max().nan_to_num(torch.inf)) / largest
+    return float((found - expected).abs().max()) / largest
 
 
 def onnx_run(content: bytes, half: Decoder | Encoder) -> Run:

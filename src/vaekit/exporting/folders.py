@@ -20,6 +20,7 @@ ABOUT = "export.json"
 """The file that says what goes in and what comes out: a folder that holds it was written by vaekit."""
 
 _ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
+_FILES = (".onnx", ".pt2", ".pt", ".pth", ".bin", ".json", ".safetensors", ".zip")  # meant as names of files
 
 
 def write_onnx(
@@ -71,7 +72,7 @@ def free(path: Path, form: Literal["onnx", "torch"], overwrite: bool) -> Path:
         UserError: if it may not, before anything is computed.
     """
     ending = _ENDINGS[form]
-    if path.suffix and path.suffix != ending and not path.is_dir():
+    if path.suffix in _FILES and path.suffix != ending and not path.is_dir():
         raise UserError(
             f"--{form} is {path}, which ends with {path.suffix!r}; expected a folder, or a file that ends "
             f"with {ending}"

@@ -198,7 +198,8 @@ def push(folder: str | Path, repository: str, *, public: bool = False) -> str:
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"cannot push to {repository}: {reason}: the folder {folder} is whole, push it again later"
+            f"cannot push to {repository}: {reason}: the folder {folder} is whole; export again with "
+            "--overwrite to push it"
         ) from error
     return str(made)
 

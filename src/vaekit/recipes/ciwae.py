@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from vaekit import checks, wiring
 from vaekit.data.spec import Spec
-from vaekit.networks import Architecture
+from vaekit.networks import Activation, Architecture
 from vaekit.procedures import Simultaneous
 from vaekit.system import System, recipe
 from vaekit.terms import ImportanceBound
@@ -33,6 +33,7 @@ def ciwae(
     likelihood: wiring.LikelihoodName = "auto",
     architecture: Architecture = "mlp",
     hidden: tuple[int, ...] | None = None,
+    activation: Activation | None = None,
     learning_rate: float = 1e-3,
 ) -> System:
     """Wire a combination importance weighted autoencoder.
@@ -46,10 +47,11 @@ def ciwae(
         likelihood: p(x|z); auto goes by the kind of the data.
         architecture: of encoder and decoder.
         hidden: widths of the hidden layers of a fully connected network; (200, 200) if nothing is said.
+        activation: nonlinearity of a fully connected network; tanh if nothing is said.
         learning_rate: of Adam.
     """
     checks.number("b", b, least=0, most=1)
-    model = wiring.gaussian_vae(spec, latents, likelihood, architecture, hidden, wiring.BURDA)
+    model = wiring.gaussian_vae(spec, latents, likelihood, architecture, hidden, wiring.BURDA, activation)
     players = wiring.bound_players(
         model,
         lambda name: ImportanceBound(b=b, gradient=name),

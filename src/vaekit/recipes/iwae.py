@@ -26,7 +26,7 @@ from vaekit import checks, wiring
 from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError
 from vaekit.models import Chain, Flat
-from vaekit.networks import Architecture
+from vaekit.networks import Activation, Architecture
 from vaekit.procedures import Simultaneous
 from vaekit.schedules import Steps
 from vaekit.system import System, recipe
@@ -48,6 +48,7 @@ def iwae(
     likelihood: wiring.LikelihoodName = "auto",
     architecture: Architecture = "mlp",
     hidden: tuple[int, ...] | None = None,
+    activation: Activation | None = None,
     learning_rate: float = 1e-3,
     stages: int = 0,
 ) -> System:
@@ -62,6 +63,7 @@ def iwae(
         likelihood: p(x|z); auto goes by the kind of the data.
         architecture: of the networks between data and the lower layer.
         hidden: widths of their hidden layers, (200, 200) if nothing is said; halved between two layers.
+        activation: nonlinearity of a fully connected network; tanh if nothing is said.
         learning_rate: of Adam.
         stages: 0 for a constant rate, or the number of stages of 3^i epochs (in batches of 20); the paper's
             is 8.
@@ -70,9 +72,11 @@ def iwae(
     checks.known("gradient", gradient, Gradient)
     model: Flat | Chain
     if layers == 1:
-        model = wiring.gaussian_vae(spec, latents, likelihood, architecture, hidden, wiring.BURDA)
+        model = wiring.gaussian_vae(spec, latents, likelihood, architecture, hidden, wiring.BURDA, activation)
     elif gradient == "plain":
-        model = wiring.gaussian_chain(spec, latents, likelihood, architecture, hidden, wiring.BURDA)
+        model = wiring.gaussian_chain(
+            spec, latents, likelihood, architecture, hidden, wiring.BURDA, activation
+        )
     else:
         raise UnsupportedError(
             f"`gradient` is {gradient!r}, which cuts the posterior's parameters; with two layers that would "

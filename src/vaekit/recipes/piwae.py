@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from vaekit import checks, wiring
 from vaekit.data.spec import Spec
-from vaekit.networks import Architecture
+from vaekit.networks import Activation, Architecture
 from vaekit.objective import Objective
 from vaekit.procedures import Simultaneous
 from vaekit.system import System, recipe
@@ -35,6 +35,7 @@ def piwae(
     likelihood: wiring.LikelihoodName = "auto",
     architecture: Architecture = "mlp",
     hidden: tuple[int, ...] | None = None,
+    activation: Activation | None = None,
     learning_rate: float = 1e-3,
 ) -> System:
     """Wire a partially importance weighted autoencoder.
@@ -48,11 +49,12 @@ def piwae(
         likelihood: p(x|z); auto goes by the kind of the data.
         architecture: of encoder and decoder.
         hidden: widths of the hidden layers of a fully connected network; (200, 200) if nothing is said.
+        activation: nonlinearity of a fully connected network; tanh if nothing is said.
         learning_rate: of Adam.
     """
     checks.known("gradient", gradient, Gradient)
     total = checks.whole("groups", groups) * checks.whole("samples", samples)
-    model = wiring.gaussian_vae(spec, latents, likelihood, architecture, hidden, wiring.BURDA)
+    model = wiring.gaussian_vae(spec, latents, likelihood, architecture, hidden, wiring.BURDA, activation)
     players = wiring.two_players(
         model,
         generator=Objective({"bound": (1.0, ImportanceBound())}),

@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from vaekit.errors import UnsupportedError
 from vaekit.report.codes import Codes
 from vaekit.report.columns import Columns
+from vaekit.report.look import label_text
 from vaekit.report.parts import Figure, Table
 from vaekit.report.pictures import Pixels
 
@@ -127,7 +128,10 @@ def rows_between(columns: Columns, codes: Codes, held: str) -> Figure:
             Table(
                 head=("column", "this datum", *(f"{100 * t:.0f} %" for t in shares), "that datum"),
                 rows=tuple(
-                    (columns.names[i], *(f"{v:.4g}" for v in (ends[0, i], *values[:, i], ends[1, i])))
+                    (
+                        label_text(columns.names[i], 40),
+                        *(f"{v:.4g}" for v in (ends[0, i], *values[:, i], ends[1, i])),
+                    )
                     for i in shown
                 ),
                 label=f"pair {number + 1}",

@@ -191,6 +191,8 @@ def classes(codes: Codes, spec: Spec, train: Data, held: str) -> Figure:
 
 def _accuracy(name: str, told: Array, truth: Array, how: str) -> tuple[str, str, str]:
     right, error = share_right(told, truth)
+    if right in (0, 1):  # the formula would say that this is certain
+        return name, f"{'all' if right else 'none'} of {len(truth)}", how
     return name, f"{100 * right:.1f} ± {100 * error:.1f} %", how
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from vaekit.report.look import clean_text
+
 
 def render(template: str, *, package: str = "vaekit.report", **values: Any) -> str:
     """A page. Texts are escaped; what a template does not find among the values is an error.
@@ -24,4 +26,5 @@ def render(template: str, *, package: str = "vaekit.report", **values: Any) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**values)
+    # a browser would show control characters of the data as boxes, or end the page at them
+    return clean_text(environment.get_template(template).render(**values))

@@ -8,6 +8,7 @@ status of every recipe are made (`python -m vaekit.reproductions.table`).
 from __future__ import annotations
 
 import ast
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,18 @@ _FOLDER = Path(__file__).parent
 
 def names() -> list[tuple[str, str]]:
     """Name and first docstring line of every reproduction, without importing any."""
+    return list(_names())
+
+
+@functools.cache
+def _names() -> tuple[tuple[str, str], ...]:
     found = []
     for path in sorted(_FOLDER.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if any(isinstance(node, ast.Assign) and _assigns(node, "reproduction") for node in tree.body):
             text = ast.get_docstring(tree) or ""
             found.append((path.stem, text.splitlines()[0] if text else ""))
-    return found
+    return tuple(found)
 
 
 def _assigns(node: ast.Assign, name: str) -> bool:

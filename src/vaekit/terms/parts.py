@@ -36,7 +36,7 @@ class Term(Protocol):
 
 
 def per_datum(values: Tensor, trace: Trace) -> Tensor:
-    """The mean over "sample" and the expectation under q(y|x) over "y": ([sample,] [y,] batch) -> (batch,).
+    """Mean over "sample", expectation under q(y|x) over "y": `([sample,] [y,] batch)` -> `(batch,)`.
 
     Values that lack the first axes are the same along them.
 

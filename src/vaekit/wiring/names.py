@@ -28,16 +28,19 @@ COMPONENTS = 10
 
 LikelihoodName = Literal[
     "auto", "bernoulli", "cross_entropy", "continuous_bernoulli", "gaussian", "gaussian_fixed",
-    "gaussian_optimal", "gaussian_map", "gaussian_pixel", "laplace", "logistic", "poisson", "categorical",
+    "gaussian_bounded", "gaussian_optimal", "gaussian_map", "gaussian_pixel", "laplace", "logistic",
+    "poisson", "categorical",
 ]  # fmt: skip
 """auto: by the kind of the data. cross_entropy: Bernoulli on grey levels, the mean of log p over pixels drawn
 with them, as most studies of images train; no density of the levels. gaussian: one learned variance.
-gaussian_fixed: unit variance. gaussian_optimal: the best variance for the batch. gaussian_map: a learned
-variance for every place, the same for all data and channels. gaussian_pixel: a variance for every element,
-from the network. logistic: discretised logistic."""
+gaussian_fixed: unit variance. gaussian_bounded: unit variance around the sigmoid of the network's output, as
+programs train that end in [0, 1] and take half the squared error. gaussian_optimal: the best variance for the
+batch. gaussian_map: a learned variance for every place, the same for all data and channels. gaussian_pixel: a
+variance for every element, from the network. logistic: discretised logistic."""
 
-Reconstruction = Literal["point", LikelihoodName]
-"""A likelihood by its name, or point: a decoder without density, by its squared error."""
+Reconstruction = Literal["point", "point_bounded", LikelihoodName]
+"""A likelihood by its name, or point: a decoder without density, by its squared error; point_bounded: that of
+the sigmoid of the network's output."""
 
 _FITS: dict[str, tuple[Kind, ...]] = {
     "bernoulli": ("binary",),
@@ -49,6 +52,7 @@ _FITS: dict[str, tuple[Kind, ...]] = {
     "laplace": ("real", "unit"),
     "gaussian": ("real", "unit"),
     "gaussian_fixed": ("real", "unit"),
+    "gaussian_bounded": ("real", "unit"),
     "gaussian_optimal": ("real", "unit"),
     "gaussian_map": ("real", "unit"),
     "gaussian_pixel": ("real", "unit"),
@@ -98,6 +102,7 @@ def make_likelihood(name: LikelihoodName, spec: Spec, network: MakeNetwork, sigm
         "laplace": c.Laplace,
         "gaussian": c.SharedGaussian,
         "gaussian_fixed": partial(c.FixedGaussian, sigma=sigma),
+        "gaussian_bounded": partial(c.FixedGaussian, bounded=True),
         "gaussian_optimal": c.OptimalGaussian,
         "gaussian_map": partial(
             c.SharedGaussian, scales=spec.shape if len(spec.shape) == 1 else (1, *spec.shape[1:])
@@ -114,17 +119,17 @@ def make_reconstruction(
 
     Raises:
         UnsupportedError: if a point is asked for where the data are no measured values, or the likelihood
-        does
-            not fit the data.
+            does not fit the data.
     """
-    if name != "point":
+    if name != "point" and name != "point_bounded":  # one by one, which the type checker follows
         return make_likelihood(name, spec, network), "distortion", Distortion()
     if spec.kind in ("count", "categorical"):
         raise UnsupportedError(
-            f"`likelihood` is 'point', whose squared error is for measured values; {spec.name!r} is "
+            f"`likelihood` is {name!r}, whose squared error is for measured values; {spec.name!r} is "
             f"{spec.kind}: take likelihood auto"
         )
-    return c.Deterministic(network, spec.shape), "squared_error", SquaredError()
+    point = c.Deterministic(network, spec.shape, bounded=name == "point_bounded")
+    return point, "squared_error", SquaredError()
 
 
 def make_posterior(

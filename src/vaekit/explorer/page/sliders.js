@@ -42,6 +42,6 @@ export function sliders(studio, view) {
       : `This model uses none of its numbers: whatever they are, much the same comes out.`,
     ...shelf(used.map(slider), ["further number in use", "further numbers in use"]),
     unused.length > 0 &&
-      make("details", { class: "fold" }, make("summary", {}, idle), make("div", { class: "knobs" }, ...unused.map(slider))),
+      make("details", { class: "fold", open: used.length === 0 }, make("summary", {}, idle), make("div", { class: "knobs" }, ...unused.map(slider))),
   );
 }
