@@ -7,7 +7,7 @@ from typing import Any
 
 from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.run_command import again, first, slower
-from vaekit.doctor.run_overfit import going_on, rate_weight
+from vaekit.doctor.run_overfit import STILL, going_on, rate_weight
 from vaekit.doctor.run_spare import Left
 from vaekit.doctor.run_subject import Subject
 
@@ -115,15 +115,13 @@ def decoder_ignores(subject: Subject) -> list[Finding]:
     """Latents that say something, to a decoder that does not listen: other latents decode to the same.
 
     The variance of p(x|z)'s mean over draws of z from the aggregate posterior, as a share of the variance of
-    the data: below 0.001 while the rate is above 0.1 nats.
+    the data: below `STILL` while the rate is above 0.1 nats.
     """
-    seen = subject.held_out
-    if subject.left is None or seen.rate is None or not seen.codes.labels:
+    seen, share = subject.held_out, subject.movement
+    if share is None or seen.rate is None or not seen.codes.labels:
         return []
-    means = seen.x.flatten(1).double() - subject.left[0]
-    share = float(means.var(0).sum() / seen.x.flatten(1).double().var(0).sum().clamp_min(1e-30))
     rate = float(seen.rate.mean())
-    if share >= 1e-3 or rate < 0.1:
+    if share >= STILL or rate < 0.1:
         return []
     return [
         Finding(

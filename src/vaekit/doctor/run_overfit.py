@@ -19,6 +19,9 @@ LOST = 0.25
 """Share of what was gained on training data that does not carry over to held-out ones, from which it is a
 fault. Every model that learns at all fits its training data somewhat better."""
 
+STILL = 1e-3
+"""Share of the variance of the data below which reconstructions are all the same."""
+
 
 def overfitting(subject: Subject) -> list[Finding]:
     """The gap of the loss between held-out and training data, in standard errors and as a share of the gain.
@@ -133,8 +136,8 @@ def worse_than_constant(subject: Subject) -> list[Finding]:
     if subject.decodes:
         return [_dear(subject)]
     value, error = subject.gained
-    # by more than all that a constant costs, it is not on its way there
-    early = -value < max(1.0, abs(float(subject.held_out.distortion.mean()) + value)) and going_on(subject)
+    # a decoder that says the same always is not on its way
+    early = going_on(subject) and (subject.movement is None or subject.movement >= STILL)
     return [
         Finding(
             key="worse_than_constant",

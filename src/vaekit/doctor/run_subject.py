@@ -121,6 +121,11 @@ class Subject:
         return torch.cat(lefts), whole
 
     @cached_property
+    def likelihood(self) -> Distribution | None:
+        """p(x|z) of the first held-out data, to see of what family it is; None where nothing is decoded."""
+        return None if self.left is None else next((p for _, p in self.parts(self.held_out)), None)
+
+    @cached_property
     def left(self) -> tuple[Tensor, Tensor | None] | None:
         """`residuals` of the held-out data, or None where there are none."""
         return _or_none(self, self.held_out)
@@ -129,6 +134,14 @@ class Subject:
     def left_in_training(self) -> tuple[Tensor, Tensor | None] | None:
         """`residuals` of the training data, or None where there are none."""
         return _or_none(self, self.train)
+
+    @cached_property
+    def movement(self) -> float | None:
+        """Variance of E[p(x|z)] over z ~ q(z), as a share of that of held-out data; None without decoding."""
+        if self.left is None:
+            return None
+        x = self.held_out.x.flatten(1).double()
+        return float((x - self.left[0]).var(0).sum() / x.var(0).sum().clamp_min(1e-30))
 
     @cached_property
     def constant(self) -> Tensor | None:
