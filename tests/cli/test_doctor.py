@@ -128,3 +128,15 @@ def test_a_run(vaekit, trained, here, tree):
     assert said.code == 2
     assert "is a run, which knows its data; got --size: leave that out" in said.err
     assert tree(trained) == before
+
+
+def test_the_folder_of_a_published_run_is_a_run(vaekit, trained, here):
+    assert vaekit("export", trained, "--hub", "published").code == 0
+    shown = vaekit("doctor", "published", "--json", "of-published.json")
+    vaekit("doctor", trained, "--json", "of-run.json")
+    assert shown.code == 0
+    keys = [
+        {found["key"] for found in json.loads((here / name).read_text())["findings"]}
+        for name in ("of-published.json", "of-run.json")
+    ]
+    assert keys[0] == keys[1]

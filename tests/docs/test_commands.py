@@ -66,7 +66,7 @@ def needs_place(form) -> bool:
 def commands(page):
     """Every command of a page, in blocks and in its text."""
     for block in snippets.blocks(page):
-        if block.language in ("console", "sh", "bash"):
+        if block.language in ("console", "sh", "bash", ""):
             yield from (command for command, _ in block.commands())
     yield from re.findall(r"^    (?:\$ )?(vaekit .*?)(?: +# .*)?$", page.read_text(), flags=re.MULTILINE)
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)

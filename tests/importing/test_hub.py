@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vaekit.errors import UserError
+from vaekit.exporting.hub import write_hub
 from vaekit.importing import import_folder
 
 TRAINED = Path(__file__).parent / "trained"
@@ -17,16 +18,12 @@ TRAINED = Path(__file__).parent / "trained"
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """A run and its folder, laid out as `vaekit export --hub` does."""
+    """A run, and the folder that `vaekit export --hub` writes of it."""
     path = tmp_path_factory.mktemp("hub")
     run = import_folder(TRAINED, path / "run")
     (run.path / "metrics.jsonl").write_text('{"epoch": 1, "valid/loss": 2.0}\n')
-    (path / "hub").mkdir()
-    record = {"library_name": "vaekit", "model_type": "vae", **run.record, "loggers": {"wandb": {"id": "x"}}}
-    (path / "hub" / "config.json").write_text(json.dumps(record))
-    shutil.copyfile(run.path / "weights.safetensors", path / "hub" / "model.safetensors")
-    shutil.copyfile(run.path / "metrics.jsonl", path / "hub" / "metrics.jsonl")
-    (path / "hub" / "README.md").write_text("a card")
+    run.update(loggers={"wandb": {"id": "x"}})
+    write_hub(run, path / "hub")
     return run, path / "hub"
 
 

@@ -85,11 +85,13 @@ def _examine(
 
 
 def _findings(target: str, options: dict[str, Any], seed: int) -> list[Finding]:
-    """A folder with a run.json is a run; all else is data."""
+    """A folder with a record is a run, the folder of a published one too; all else is data."""
     from vaekit.doctor import examine_data, examine_run
+    from vaekit.runs import PUBLISHED_RECORD, PUBLISHED_WEIGHTS, RECORD
 
     path = Path(target).expanduser()
-    if not (path / "run.json").is_file():
+    published = all((path / name).is_file() for name in (PUBLISHED_RECORD, PUBLISHED_WEIGHTS))
+    if not (path / RECORD).is_file() and not published:
         return examine_data(target, data_options=options, seed=seed)
     if options:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in options)

@@ -163,7 +163,7 @@ def _measured(spread: Spread | None) -> str:
     if spread is None:
         return "all training data are equal"
     words = (
-        f"95 % of the variance lie in {spread.most} linear directions, spread as evenly as "
+        f"95 % of the variance lies in {spread.most} linear directions, spread as evenly as "
         f"{number(round(spread.participation, 1))} equal ones would be ({spread.rows:,} training data)"
     )
     if spread.intrinsic is not None:

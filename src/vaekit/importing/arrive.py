@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +10,15 @@ from typing import Any
 from vaekit.api import free_place, load_splits
 from vaekit.checkpoint import load_weights
 from vaekit.errors import UserError
-from vaekit.files import disk_errors, read_json, write_json, write_tensors
+from vaekit.files import disk_errors, read_json, write_folder, write_json, write_tensors
 from vaekit.importing.pythae import Source, is_pythae, read_source, read_state
 from vaekit.importing.weights import Weights, converted
 from vaekit.randomness import own_stream
 from vaekit.runs import (
     FORMAT,
     METRICS,
+    PUBLISHED_RECORD,
+    PUBLISHED_WEIGHTS,
     RECORD,
     SAMPLERS,
     STAGES,
@@ -31,7 +30,6 @@ from vaekit.runs import (
     versions,
 )
 
-PUBLISHED_RECORD, PUBLISHED_WEIGHTS = "config.json", "model.safetensors"
 _DEEPEST = 4  # stages within stages
 
 
@@ -120,7 +118,8 @@ def _from_pythae(source: Source, out: str | Path | None, data: Any, options: dic
         write_tensors(draft / WEIGHTS, system.model.state_dict())
 
     place = free_place(source.meaning.recipe, spec.name) if out is None else Path(out)
-    _write_folder(place, fill)
+    refuse_occupied(place)
+    write_folder(place, fill)
     return Run.open(place, data=splits)
 
 
@@ -137,7 +136,8 @@ def _from_hub(source: Path, out: str | Path | None) -> Run:
 
     name = record.get("recipe")
     place = free_place(str(name), "hub") if out is None else Path(out)
-    _write_folder(place, fill)
+    refuse_occupied(place)
+    write_folder(place, fill)
     return Run.open(place)
 
 
@@ -164,19 +164,3 @@ def _copy_published(source: Path, draft: Path, depth: int) -> None:
             elif part.suffix == ".safetensors" and part.is_file():
                 with disk_errors(part, "copy"):
                     shutil.copyfile(part, inner)
-
-
-def _write_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a folder beside `path` and rename it, so that it is there whole or not at all."""
-    refuse_occupied(path)
-    with disk_errors(path, "create"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
-    try:
-        fill(draft)
-        with disk_errors(path, "create"):
-            draft.chmod(0o755)
-            os.rename(draft, path)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
