@@ -43,8 +43,9 @@ def rare_classes(sample: Sample) -> list[Finding]:
         Finding(
             "rare_classes",
             f"Rare classes: {listed(_names(sample, rare))}",
-            f"data of each among {sample.said(len(known), 'training data')}: {listed(each)}; an equal share of "
-            f"{len(there)} classes would be {equal:,.0f}",
+            f"{listed(each)} of {len(known):,} training data with a "
+            f"label{'' if sample.whole else ' looked at'}; an equal share of {len(there)} classes would be "
+            f"{equal:,.0f}",
             "The model sees them rarely: they are reconstructed worse, and drawn rarely or not at all.",
             "Collect more of them, or repeat them in the training data; give the label as a condition to "
             "draw them on demand.",
@@ -57,9 +58,9 @@ def rare_classes(sample: Sample) -> list[Finding]:
 def missing_classes(sample: Sample) -> list[Finding]:
     """Classes of held-out data of which no training datum was seen.
 
-    Where the sets were drawn at random, a class of 10 data is missing by chance with odds of 1e-7 (all of them
-    among a fifth): smaller classes are named too, since they are missing. Of a set that is looked at in part
-    nothing is said.
+    Where the sets were drawn at random, a class of 10 data is missing by chance with odds of 1e-7 (all of
+    them among a fifth): smaller classes are named too, since they are missing. Of a set that is looked at in
+    part nothing is said.
     """
     y = sample.y
     if y is None or not sample.whole:
