@@ -213,7 +213,8 @@ def _finding(subject: Subject, measured: str, severity: Severity) -> Finding:
         title="The encoder does not find the posteriors",
         measured=measured,
         meaning="The decoder could explain these data better with other latents than the encoder gives them: "
-        "codes, reconstructions and the bound are worse than the model behind them.",
+        "codes, reconstructions and the bound are worse than the model behind them."
+        + ("" if _is_bound(subject) else " In part this is meant: training asked for more than the bound."),
         change="A wider encoder, more training, or more draws in the bound (iwae).",
         command=again(subject.run, wider) if "hidden" in subject.run.record["arguments"] else "",
         severity=severity,

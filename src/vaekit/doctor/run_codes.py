@@ -37,8 +37,7 @@ def codebook(subject: Subject) -> list[Finding]:
                 if collapsed
                 else "The model makes do with a part of its codebook.",
                 change="Restart codes that are not used (--restart above 0), learn the codebook more "
-                "slowly, or "
-                "take fewer codes."
+                "slowly, or take fewer codes."
                 if collapsed
                 else f"Nothing has to change; {smaller} codes would do.",
                 command=first(

@@ -82,8 +82,7 @@ def extreme_weights(run: Run, weights: Tensors) -> list[Finding]:
             measured=f"{len(found)} of {len(sizes)} weight tensors hold a number above {EXTREME:g}; the "
             f"largest is {found[name]:.3g}, in {name}.",
             meaning="Training has diverged, though no value is infinite yet: what the model computes "
-            "hangs on "
-            "rounding.",
+            "hangs on rounding.",
             change="Lower the learning rate, or limit the gradient's norm with --clip 1.",
             command=again(run, slower(run) | {"clip": 1.0}),
             severity="problem",

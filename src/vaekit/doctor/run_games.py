@@ -72,11 +72,9 @@ def _critic(run: Run, name: str, costs: list[list[float]]) -> list[Finding]:
             key="critic_wins",
             title=f"The {name} has won the game",
             measured=f"Over the last quarter of training the {name} pays {fmean(late):.3g} nats for an "
-            "answer; "
-            "one that cannot tell the two apart pays 0.69.",
+            "answer; one that cannot tell the two apart pays 0.69.",
             meaning="It tells the two apart without fail, so its opponent hears only that it is wrong "
-            "and not "
-            "what would be better: its gradient has all but vanished.",
+            "and not what would be better: its gradient has all but vanished.",
             change="Slow the critic down, make it smaller, or let it rest while it is ahead (--margin).",
             command=first([
                 again(run, {"margin": 0.35}),

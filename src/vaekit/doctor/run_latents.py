@@ -42,16 +42,19 @@ def collapse(subject: Subject) -> list[Finding]:
     largest = "" if codes.rates is None else f", the largest rate {float(codes.rates[empty].max()):.2g} nats"
     use = (
         f"{count} of {every} latents are empty on {len(codes.means)} held-out data: variance of the "
-        "posterior "
-        f"mean at most {float(codes.spread[empty].max()):.2g}{largest}."
+        f"posterior mean at most {float(codes.spread[empty].max()):.2g}{largest}."
     )
-    worth = "" if left is None else (
-        f" The residuals still hold structure worth at least {left.nats:.2f} nats per datum to linear "
-        "latents "
-        f"({left.directions} directions)"
-    )  # fmt: skip
-    worth += "" if won is None else f"; latents and decoder have gained {won:.2f} over a constant."
-    worth = worth if worth.endswith(".") or not worth else f"{worth}."
+    worth = ""
+    if left is not None:
+        worth += (
+            f" The residuals still hold structure worth at least {left.nats:.2f} nats per datum to linear "
+            f"latents ({left.directions} directions)."
+        )
+    if won is not None:
+        worth += (
+            f" Latents and decoder are {abs(won):.2f} nats per datum {'better' if won > 0 else 'worse'} than "
+            "the best constant predictor."
+        )
     if count == every:
         return [_all_empty(subject, use + worth + _since(subject), left)]
     total = (0.0 if won is None else max(won, 0.0)) + (0.0 if left is None else left.nats)
@@ -104,8 +107,7 @@ def _all_empty(subject: Subject, measured: str, left: Left | None) -> Finding:
         meaning="The encoder says the same about every datum, so the decoder ignores it: each "
         "reconstruction is the mean of all data, and latents are noise.",
         change="Weigh the rate less, at least at the beginning (warm-up); give the likelihood the "
-        "scale of the "
-        "residuals (a learned variance); or take a decoder that cannot do without latents.",
+        "scale of the residuals (a learned variance); or take a decoder that cannot do without latents.",
         command=_lighter(subject),
         severity="problem",
     )
@@ -128,8 +130,7 @@ def decoder_ignores(subject: Subject) -> list[Finding]:
             key="decoder_ignores_latents",
             title="The decoder does not listen to its latents",
             measured=f"Reconstructions vary by {share:.2g} of the variance of the data, while the "
-            "latents cost "
-            f"{rate:.2f} nats per datum.",
+            f"latents cost {rate:.2f} nats per datum.",
             meaning="The encoder tells data apart and pays for it, and what is decoded is always the same.",
             change="The decoder has died or was not trained: lower the learning rate and train again.",
             command=_slower(subject),

@@ -182,8 +182,7 @@ def scales(subject: Subject) -> list[Finding]:
             f"{float(kept.min().sqrt()):.3g} "
             f"to {float(kept.max().sqrt()):.3g}; a variance for each would gain {gain:.3g} nats per datum.",
             meaning="One variance for all is too large for the elements that are well predicted, and "
-            "they are "
-            "given less weight than they could have.",
+            "they are given less weight than they could have.",
             change="Take a variance for every place.",
             command=_with(subject, "gaussian_map"),
             severity="note",
@@ -214,8 +213,7 @@ def neighbours(subject: Subject) -> list[Finding]:
             key="correlated_residuals",
             title="What the reconstruction leaves over has shape",
             measured=f"Residuals of neighbouring pixels have the correlation {found:.2f} +- "
-            f"{error:.2g} (0 for a "
-            "likelihood of independent pixels that is right).",
+            f"{error:.2g} (0 for a likelihood of independent pixels that is right).",
             meaning="Whole patches are off together: details are missing that are larger than a pixel. "
             "Samples with independent noise look grainy.",
             change="Train for longer or take more latents; or a likelihood of correlated residuals "
@@ -248,8 +246,7 @@ def kind(subject: Subject) -> list[Finding]:
             key="not_binary",
             title="The likelihood is one of coins, and the data are none",
             measured=f"{100 * between:.1f} % of the held-out values lie between 0 and 1, and "
-            f"{100 * outside:.1f} % "
-            f"outside, from {float(x.min()):.3g} to {float(x.max()):.3g}.",
+            f"{100 * outside:.1f} % outside, from {float(x.min()):.3g} to {float(x.max()):.3g}.",
             meaning="The numbers are no log-likelihoods: nothing that is computed from them can be compared "
             "with other models."
             if wrong

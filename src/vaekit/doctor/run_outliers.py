@@ -55,8 +55,7 @@ def outliers(subject: Subject) -> list[Finding]:
             f"{mean:.4g}. The worst are number {', '.join(map(str, worst))} (counted from 0).",
             meaning="Held-out figures say how odd these few are, and hardly anything about the rest.",
             change="Look at them: they may be damaged, or of another kind. If not, take a likelihood "
-            "with heavier "
-            "tails (laplace).",
+            "with heavier tails (laplace).",
             command="",
             severity="warning",
         )

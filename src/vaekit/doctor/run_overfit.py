@@ -105,8 +105,7 @@ def undertrained(subject: Subject) -> list[Finding]:
             key="still_learning",
             title="Training stopped while it was still learning",
             measured=f"Over the last {count} epochs the held-out loss fell by {-slope:.3g} +- "
-            f"{error:.2g} nats an "
-            f"epoch; from the first epoch to the best one by {whole:.3g} in all.",
+            f"{error:.2g} nats an epoch; from the first epoch to the best one by {whole:.3g} in all.",
             meaning="The model has not come to rest: more of the same would make it better.",
             change="Train for longer.",
             command=longer(subject.run),
@@ -143,8 +142,7 @@ def worse_than_constant(subject: Subject) -> list[Finding]:
             key="worse_than_constant",
             title="The model is worse than no model",
             measured=f"Its held-out ELBO is {-value:.3g} +- {error:.2g} nats per datum below that of "
-            "the best "
-            "constant: the same mean and scale for every datum, fitted to the training data.",
+            "the best constant: the same mean and scale for every datum, fitted to the training data.",
             meaning="It has not learnt yet what every datum has in common: other figures say nothing so far."
             if early
             else "What the encoder says misleads the decoder, or training has gone astray.",
@@ -168,8 +166,7 @@ def _dear(subject: Subject) -> Finding:
         key="latents_cost_too_much",
         title="The latents cost more than they bring",
         measured=f"They save {saved:.4g} nats of distortion per held-out datum over the best constant, "
-        "at a rate "
-        f"of {rate:.4g} nats" + ("." if weight is None else f", which has the weight {weight:g}."),
+        f"at a rate of {rate:.4g} nats" + ("." if weight is None else f", which has the weight {weight:g}."),
         meaning="As a density of the data the model is worse than a constant one"
         + (": that is what so light a rate asks for." if light else "; new data surprise its encoder."),
         change="Weigh the rate by 1 where likelihoods and samples from the prior are to count."

@@ -57,8 +57,7 @@ def holes(subject: Subject) -> list[Finding]:
             "data decode to than 99 % of the held-out data do (1 % where they are "
             f"alike).{_information(subject)}",
             meaning="Samples start from places where hardly any datum lies, and the decoder never "
-            "learnt what "
-            "belongs there: samples are worse than reconstructions.",
+            "learnt what belongs there: samples are worse than reconstructions.",
             change="Draw new data from a density that is fitted to the codes; or weigh the rate more.",
             command=of_run("sample", subject.run, "--sampler", "mixture"),
             severity="warning" if far else "note",
