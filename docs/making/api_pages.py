@@ -13,10 +13,15 @@ PACKAGES = {
     "vaekit.terms": "Terms",
     "vaekit.schedules": "Schedules",
     "vaekit.procedures": "Objectives, players, procedures",
+    "vaekit.networks": "Networks",
     "vaekit.wiring": "Wiring of recipes",
+    "vaekit.stages": "Stages and samplers",
     "vaekit.metrics": "Metrics",
     "vaekit.disentanglement": "Disentanglement",
+    "vaekit.disruption": "Disruption",
     "vaekit.studies": "Studies",
+    "vaekit.doctor": "Doctor",
+    "vaekit.exporting": "Export",
     "vaekit.testing": "Testing your own parts",
 }
 """Package -> title of its page."""
@@ -31,9 +36,7 @@ BESIDE = {
 def names(package: str) -> list[str]:
     """Where the public names of a package are looked up."""
     module = import_module(package)
-    if package == "vaekit":  # names that are imported when they are used
-        found = [f"{getattr(module, name).__module__}.{name}" for name in module.__all__]
-    elif hasattr(module, "__all__"):
+    if hasattr(module, "__all__"):
         found = [f"{package}.{name}" for name in module.__all__]
     else:
         found = [f"{package}.{name}" for name, value in vars(module).items() if _own(name, value, package)]
@@ -48,8 +51,5 @@ def page(package: str) -> str:
     """The page of a package, in Markdown."""
     lines = [f"# {PACKAGES[package]}", "", f"`import {package}`", ""]
     for name in names(package):
-        lines += [f"::: {name}"]
-        if package == "vaekit":  # it is imported from here, wherever it is defined
-            lines += ["    options:", f"      heading: vaekit.{name.rpartition('.')[2]}"]
-        lines += [""]
+        lines += [f"::: {name}", ""]
     return "\n".join(lines)

@@ -17,10 +17,10 @@ _FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
 
 
 def outside(markdown: str, place: str) -> Iterator[str]:
-    """Paths from the root of the repository that a text at `place` links to, outside `docs/`."""
-    for _, target in _targets(markdown):
+    """Paths from the root of the repository that a text links to, outside `docs/`, and that want a page."""
+    for target in _targets(markdown):
         path = _path(target, place)
-        if path is not None and not path.startswith("docs/"):
+        if path is not None and not path.startswith("docs/") and page_of(path).startswith(f"{CODE}/"):
             yield path
 
 
@@ -44,7 +44,10 @@ def rewritten(markdown: str, place: str, page: str) -> str:
 
 
 def page_of(path: str) -> str:
-    """The page of a file or folder of the repository that is not in `docs/`."""
+    """The page of a file or folder of the repository that is not in `docs/`; some have one without this."""
+    recipe = re.fullmatch(r"src/vaekit/recipes/(\w+)\.py", path)
+    if path == "README.md" or recipe or path == "src/vaekit/recipes":
+        return "index.md" if path == "README.md" else f"recipes/{recipe[1] if recipe else 'index'}.md"
     if path.endswith(".md"):
         return f"{CODE}/{path}"
     return f"{CODE}/{path}/index.md" if (ROOT / path).is_dir() else f"{CODE}/{path}.md"
@@ -69,11 +72,10 @@ def _first_line(file: Path) -> str:
     return re.sub(r"([*_<\[\]])", r"\\\1", line)
 
 
-def _targets(markdown: str) -> Iterator[tuple[str, str]]:
+def _targets(markdown: str) -> Iterator[str]:
     for code, part in _parts(markdown):
         if not code:
-            for match in _LINK.finditer(part):
-                yield match[0], match[2]
+            yield from (match[2] for match in _LINK.finditer(part))
 
 
 def _parts(markdown: str) -> Iterator[tuple[bool, str]]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import runpy
@@ -134,7 +135,7 @@ class Reader:
             RuntimeError: if a command fails; a Python block raises what it raises.
         """
         here = blocks(page)
-        for block, after in zip(here, [*here[1:], None], strict=True):
+        for block, after in itertools.zip_longest(here, here[1:]):
             if block.kind == "slow" and self.shortened:
                 continue
             if block.language == "python" and block.kind != "not run":

@@ -1,4 +1,4 @@
-"""`train`, `resume` and `evaluate`: the three calls that the command line and the estimator are made of."""
+"""`train` and `resume`: the two calls that the command line and the estimator are made of."""
 
 from __future__ import annotations
 

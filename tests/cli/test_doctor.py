@@ -96,7 +96,26 @@ def test_bad_input_is_one_line(vaekit, here, words, says, tree):
     assert tree(here) == before
 
 
-def test_a_run_knows_its_data(vaekit, trained):
+def test_a_run(vaekit, trained, here, tree):
+    before = tree(trained)
+    said = vaekit("doctor", trained, "--json", "found.json")
+    assert said.code == 0
+    keys = [entry["key"] for entry in json.loads((here / "found.json").read_text())["findings"]]
+    assert "worse_than_constant" in keys  # after two steps
+    assert "kind" not in keys
     said = vaekit("doctor", trained, "--size", "8")
     assert said.code == 2
     assert "is a run, which knows its data; got --size: leave that out" in said.err
+    assert tree(trained) == before
+
+
+def test_the_folder_of_a_published_run_is_a_run(vaekit, trained, here):
+    assert vaekit("export", trained, "--hub", "published").code == 0
+    shown = vaekit("doctor", "published", "--json", "of-published.json")
+    vaekit("doctor", trained, "--json", "of-run.json")
+    assert shown.code == 0
+    keys = [
+        {found["key"] for found in json.loads((here / name).read_text())["findings"]}
+        for name in ("of-published.json", "of-run.json")
+    ]
+    assert keys[0] == keys[1]

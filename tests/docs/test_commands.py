@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import shlex
 from importlib import import_module
@@ -19,6 +20,16 @@ from vaekit.errors import UserError
 
 train_form = functools.cache(_form)
 """The options of `vaekit train` with one recipe; making them takes a while."""
+
+
+@functools.cache
+def command_form(name: str) -> type:
+    """The options of any other command."""
+    module, function, _ = COMMANDS[name]
+    command = getattr(import_module(module), function)
+    if list(inspect.signature(command).parameters) == ["arguments"]:  # it makes its form itself
+        return import_module(module)._form()
+    return form_of(command)
 
 
 def understand(command: str) -> None:
@@ -42,9 +53,8 @@ def understand(command: str) -> None:
             recipe, rest = "vae", ["vae", *rest[1:]]
         parse(train_form(recipe), rest, "vaekit train")
         return
-    module, function, _ = COMMANDS[name]
     if rest or command == f"vaekit {name}":
-        form = form_of(getattr(import_module(module), function))
+        form = command_form(name)
         bare = not rest or rest[0].startswith("-")
         parse(form, [*(["RUN"] if bare and needs_place(form) else []), *rest], f"vaekit {name}")
 
@@ -56,7 +66,7 @@ def needs_place(form) -> bool:
 def commands(page):
     """Every command of a page, in blocks and in its text."""
     for block in snippets.blocks(page):
-        if block.language in ("console", "sh", "bash"):
+        if block.language in ("console", "sh", "bash", ""):
             yield from (command for command, _ in block.commands())
     yield from re.findall(r"^    (?:\$ )?(vaekit .*?)(?: +# .*)?$", page.read_text(), flags=re.MULTILINE)
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -73,9 +83,8 @@ def test_every_command_is_understood(page):
 
 def every_option() -> set[str]:
     found = {"--help", "--version", "--debug"}
-    for name, (module, function, _) in COMMANDS.items():
-        if name != "train":
-            found |= set(known_options(form_of(getattr(import_module(module), function))))
+    for name in set(COMMANDS) - {"train"}:
+        found |= set(known_options(command_form(name)))
     for name in recipes.names:
         found |= set(known_options(train_form(name)))
     return found

@@ -81,6 +81,15 @@ def test_every_public_name_has_its_place_and_its_docstring(package):
             assert inspect.getdoc(value), f"{name} has no docstring"
 
 
+def test_every_page_has_its_place_in_the_navigation(page, root):
+    docs = root / "docs"
+    if page.is_relative_to(docs):
+        place = str(page.relative_to(docs))
+        assert re.search(
+            rf"[-:] {re.escape(place)}$", (root / "mkdocs.yml").read_text(), flags=re.MULTILINE
+        ), f"put {place} into the navigation of mkdocs.yml"
+
+
 def test_nothing_is_left_to_be_said(page, root):
     assert not re.search("TODO|FIXME", page.read_text())
 

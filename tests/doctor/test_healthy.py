@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vaekit.doctor import examine_data
+from vaekit.doctor import examine_data, sample
 from vaekit.doctor.neighbours import NEAREST, closeness, nearest, two_nn
 from vaekit.doctor.order import tell_apart
 from vaekit.doctor.start import latents_for, spread_of
@@ -52,13 +52,14 @@ def test_the_digits_are_healthy():
     assert all(finding.severity == "note" for finding in findings)
 
 
-@pytest.mark.parametrize(("name", "seed"), [("mnist", 0), ("mnist", 1), ("fashion_mnist", 0)])
+@pytest.mark.parametrize(("name", "seed"), [("mnist", 0), ("fashion_mnist", 1)])
 def test_slices_of_real_pictures_are_healthy(name, seed, data_root):
-    findings = examine_data(name, data_options={"limit": 1200, "seed": seed}, seed=seed)
+    findings = examine_data(name, data_options={"limit": 800, "seed": seed}, seed=seed)
     assert [finding for finding in findings if finding.severity != "note"] == []
 
 
-def test_ground_truth_is_healthy_and_not_drawn_whole():
+def test_ground_truth_is_healthy_and_not_drawn_whole(monkeypatch):
+    monkeypatch.setattr(sample, "GENERATED_ROWS", 600)
     findings = {finding.key: finding for finding in examine_data("dsprites")}
     assert all(finding.severity == "note" for finding in findings.values())
     assert "737,280 + 10,000 + 10,000" in findings["kind"].measured

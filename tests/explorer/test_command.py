@@ -20,6 +20,7 @@ import torch
 
 from vaekit.cli import explore, main
 from vaekit.errors import UserError
+from vaekit.explorer import payload
 from vaekit.explorer.arrays import pack, unpack
 from vaekit.explorer.guard import Door, policy_of
 from vaekit.explorer.serving import PORT, listen
@@ -46,9 +47,12 @@ def test_without_a_name_the_run_is_the_last_one(digits_run, tmp_path, monkeypatc
     assert "add --export page.html" in failing(capsys, "--precision", "float16")  # of the run that it found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(digits_run):
-    """The server as a process of its own, on a free port: the process and the address it printed."""
+    """The server as a process of its own, on a free port: the process and the address it printed.
+
+    It takes seconds to start, so that tests share it; the last of them stops it.
+    """
     pytest.importorskip("uvicorn")
     command = [sys.executable, "-m", "vaekit", "explore", str(digits_run.path), "--port", "0", "--no-browser"]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -57,6 +61,41 @@ def served(digits_run):
     finally:
         started.kill()
         started.communicate()
+
+
+def opened(browser, address, said, asked):
+    """A page that is ready; what it says on the console and what it asks for are written down."""
+    page = browser.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("html[data-state=ready]", timeout=60_000)
+    return page
+
+
+def shown(page):
+    """The grey levels of the picture, (8, 8)."""
+    pixels = "[...document.querySelector('canvas#picture').getContext('2d').getImageData(0, 0, 8, 8).data]"
+    return torch.tensor(page.evaluate(pixels)).view(8, 8, 4)[..., 0]
+
+
+def at_the_start(run):
+    """What the model decodes at the code that the page begins with, (8, 8)."""
+    with torch.no_grad():
+        return run.model().decode({"z": unpack(payload(run)["start"])[None]}).mean[0, 0]
+
+
+def test_a_browser_can_use_it_and_goes_nowhere_else(browser, served, digits_run):
+    _, address = served
+    said, asked = [], []
+    page = opened(browser, address, said, asked)
+    assert (shown(page) / 255 - at_the_start(digits_run)).abs().max() <= 1 / 255
+    page.close()
+    assert said == []
+    own = address.split("?")[0]
+    assert all(url.startswith((own, "data:")) for url in asked)
+    assert f"{own}api/decode" in asked
 
 
 def test_it_serves_one_run_until_it_is_stopped(served, digits_run):
@@ -119,8 +158,18 @@ def test_places_that_cannot_be_listened_at(host, port):
         listen(host, port)
 
 
+@dataclass
+class Made:
+    """Graphs of a size that the test chooses."""
+
+    decoder: bytes
+    encoder: bytes | None = None
+    notes: tuple[str, ...] = ()
+    worst: float = 1e-7
+
+
 def test_the_export_is_one_file_and_needs_no_server(digits_run, tmp_path, capsys, monkeypatch):
-    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("vaekit.exporting.export_graphs", lambda *given, **more: Made(b"onnx"))
     for name in ("starlette", "uvicorn"):
         monkeypatch.setitem(sys.modules, name, None)
     assert "pip install starlette" in failing(capsys, digits_run.path, "--no-browser")
@@ -134,14 +183,17 @@ def test_the_export_is_one_file_and_needs_no_server(digits_run, tmp_path, capsys
     assert list(tmp_path.iterdir()) == [path]
 
 
-@dataclass
-class Made:
-    """Graphs of a size that the test chooses."""
-
-    decoder: bytes
-    encoder: bytes | None = None
-    notes: tuple[str, ...] = ()
-    worst: float = 1e-7
+@pytest.mark.slow  # the graphs are made by torch and compared by onnxruntime, which tests/exporting does too
+def test_the_exported_page_shows_what_the_model_decodes(browser, digits_run, tmp_path):
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "page.html"
+    assert main(["explore", str(digits_run.path), "--export", str(path)]) == 0
+    said, asked = [], []
+    page = opened(browser, path.as_uri(), said, asked)
+    assert (shown(page) / 255 - at_the_start(digits_run)).abs().max() <= 1 / 255
+    page.close()
+    assert said == []
+    assert asked == [path.as_uri()]
 
 
 def test_a_large_page_stores_half_the_digits_unless_told(digits_run, tmp_path, monkeypatch, capsys):

@@ -305,10 +305,11 @@ def test_without_data_the_prior_says_how_far_the_sliders_go(squares_run):
 
 
 def test_conditions_that_are_gone_are_asked_for(folder):
-    spec = Spec("given", (3,), "real", 20, context=(2,))
+    spec = Spec("given", (3,), "real", 20, context=(2,), classes=2)  # conditions that are no labels
     data = ArrayData(spec, torch.randn(20, 3), c=torch.randn(20, 2))
     run = trained(folder, "given", "cvae", Splits(data, data, data), latents=2, hidden=(8,))
     assert len(payload(run)["context"]["names"]) == 20
+    assert torch.equal(unpack(payload(run)["context"]["values"]), data.c)
     with pytest.raises(UserError, match="conditions"):
         payload(Run.open(run.path))
 

@@ -24,10 +24,11 @@ def doctor_command(arguments: list[str]) -> int:
 
 
 def _form() -> type:
+    """The options of `vaekit doctor`: its own, and those of the data."""
     telling: Any = group("Telling", _examine, ("json", "strict", "seed"))
     options: Any = data_form()
     helps = argument_help(_examine)
-    form = dataclasses.make_dataclass(
+    made = dataclasses.make_dataclass(
         "Doctor",
         [
             field_of("target", str, helps["target"], dataclasses.MISSING, place=True),
@@ -44,13 +45,13 @@ def _form() -> type:
         ],
         frozen=True,
     )
-    form.__doc__ = (
+    made.__doc__ = (
         "Examine data before training, or a run after it: what was measured, what it means, what to change, "
         "and the command that tries it. Nothing is changed.\n\nThe exit code is 0 whatever is found: that a "
         "doctor finds something is no failure of the command. With --strict it is 1 if there are problems or "
         "warnings, for scripts."
     )
-    return form
+    return made
 
 
 def _examine(
@@ -84,16 +85,15 @@ def _examine(
 
 
 def _findings(target: str, options: dict[str, Any], seed: int) -> list[Finding]:
-    """A folder with a run.json is a run; all else is data."""
-    from vaekit.doctor import examine_data
+    """A folder with a record is a run, the folder of a published one too; all else is data."""
+    from vaekit.doctor import examine_data, examine_run
+    from vaekit.runs import PUBLISHED_RECORD, PUBLISHED_WEIGHTS, RECORD
 
-    if not (Path(target).expanduser() / "run.json").is_file():
+    path = Path(target).expanduser()
+    published = all((path / name).is_file() for name in (PUBLISHED_RECORD, PUBLISHED_WEIGHTS))
+    if not (path / RECORD).is_file() and not published:
         return examine_data(target, data_options=options, seed=seed)
     if options:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in options)
         raise UserError(f"{target} is a run, which knows its data; got {named}: leave that out")
-    from vaekit.doctor import examine_run
-    from vaekit.runs import Run
-
-    found: list[Finding] = examine_run(Run.open(target), seed=seed)
-    return found
+    return examine_run(path, seed=seed)

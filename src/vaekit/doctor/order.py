@@ -19,8 +19,9 @@ DEVIATIONS, AUC = 5.0, 0.6
 above 1/2. Without a difference the area of rows that the classifier has not seen is that of Mann and Whitney:
 deviation sqrt((n + m + 1) / (12 n m)), so the odds of a false alarm are 3e-7 for independent rows."""
 STRONG = 0.8
-"""Area from which on a drift is a warning. Splits are drawn at random, so weaker ones are a note: many sound
-sets have some, such as the handwritten digits, which are ordered by writer."""
+"""Area from which on a difference is a warning. Weaker ones are a note, since many sound sets have some: the
+handwritten digits are ordered by writer, and the first half of MNIST's test data was written by other people
+than the second."""
 SORTED = 0.5
 """Share of the labels that would have to move to make both halves alike, from which on a file is sorted."""
 
@@ -120,6 +121,7 @@ def shift(sample: Sample) -> list[Finding]:
     told = tell_apart(_leading(found, there), found.split[there] == TEST, sample.seed)
     if told is None or not told.differs:
         return []
+    severity: Severity = "warning" if told.auc >= STRONG else "note"
     return [
         Finding(
             "shift",
@@ -129,7 +131,7 @@ def shift(sample: Sample) -> list[Finding]:
             "on validation data.",
             "Nothing, if that is the question; else mix both and split at random.",
             "",
-            "warning",
+            severity,
         )
     ]
 

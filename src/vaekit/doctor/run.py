@@ -35,7 +35,7 @@ _ORDER = {"problem": 0, "warning": 1, "note": 2}
 
 
 def examine_run(
-    run: Run | str | Path, *, seed: int = 0, most: int = 1000, data: Splits | None = None
+    run: Run | str | Path, *, seed: int = 0, most: int | None = None, data: Splits | None = None
 ) -> list[Finding]:
     """Look at a trained run for all that commonly goes wrong; the worst findings come first.
 
@@ -45,26 +45,28 @@ def examine_run(
     Args:
         run: a run, or its directory.
         seed: of everything that is drawn: the same seed finds the same.
-        most: largest number of data of a split that are looked at.
+        most: largest number of data of a split that are looked at; by default 1,000, or 400 of data with more
+            than 1,024 elements, whose networks are dear.
         data: the data, where the run was trained on data in memory.
 
     Raises:
         UserError: if it is no run directory, or damaged.
         ValueError: for fewer than two data, or a seed that is none.
     """
-    if most < 2:
+    if most is not None and most < 2:
         raise ValueError(f"`most` is {most}; expected 2 or more data")
     if not 0 <= seed < 2**63:
         raise ValueError(f"`seed` is {seed}; expected 0 .. 2^63 - 1")
     opened = run if isinstance(run, Run) else Run.open(run, data=data)
     found = where_it_began(opened)
+    count = most or (400 if opened.spec.dimensions > 1024 else 1000)
     weights = weights_of(opened)
     extreme = extreme_weights(opened, weights)
     found += extreme
     system = _restored(opened, weights)
     found += games(opened, system)
     if not any(finding.key == "not_finite" for finding in found):
-        found += _looked_at(opened, system, seed, most, not extreme)
+        found += _looked_at(opened, system, seed, count, not extreme)
     for part in opened.record.get("stages") or []:
         if (opened.path / "stages" / part["name"]).is_dir():
             inner = examine_run(opened.stage(part["name"]), seed=seed, most=most)

@@ -103,6 +103,14 @@ def slower(run: Run) -> dict[str, Any]:
     return {"learning_rate": min(rate / 10, usual.default)} if rate and usual is not None else {}
 
 
+def longer(run: Run) -> str:
+    """The command that trains a run for twice as long."""
+    training = run.record["training"]
+    if training.get("steps") is not None:
+        return again(run, {"steps": 2 * training["steps"], "epochs": None})
+    return of_run("resume", run, "--epochs", str(2 * int(training.get("epochs", 1))))
+
+
 def of_run(command: str, run: Run, *options: str) -> str:
     """`vaekit COMMAND RUN ...`."""
     return shlex.join(["vaekit", command, str(run.path), *options])

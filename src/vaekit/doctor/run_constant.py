@@ -32,11 +32,11 @@ def constant_cost(subject: Subject) -> Tensor | None:
     element, and a scale for every element, or one for all, as the likelihood has it. A scale that is given,
     not learned, stays what it is. None for families that have no such member here.
     """
-    for _, p in subject.parts(subject.held_out):
-        fixed = isinstance(subject.model.likelihood, FixedGaussian)
-        constant = fitted(p, subject.train.x, fixed=fixed)
-        return None if constant is None else -constant.log_prob(subject.held_out.x.double())
-    return None
+    if subject.likelihood is None:
+        return None
+    fixed = isinstance(subject.model.likelihood, FixedGaussian)
+    constant = fitted(subject.likelihood, subject.train.x, fixed=fixed)
+    return None if constant is None else -constant.log_prob(subject.held_out.x.double())
 
 
 def fitted(p: Distribution, x: Tensor, *, fixed: bool = False) -> Distribution | None:

@@ -103,10 +103,9 @@ def _bad(row: dict[str, Any]) -> list[str]:
 def weights_of(run: Run) -> Tensors:
     """The weights that the run hands out; of one that has none yet, those of its last checkpoint."""
     from vaekit.files import read_tensors
-    from vaekit.runs import WEIGHTS
 
-    if (run.path / WEIGHTS).is_file():
-        return read_tensors(run.path / WEIGHTS)[0]
+    if run.weights.is_file():
+        return read_tensors(run.weights)[0]
     tensors, _ = run.state()
     for prefix in ("best/", "model/"):
         found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from vaekit.doctor.finding import Finding
+from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.run_command import again, first, slower
-from vaekit.doctor.run_overfit import rate_weight, undertrained
+from vaekit.doctor.run_overfit import STILL, going_on, rate_weight
 from vaekit.doctor.run_spare import Left
 from vaekit.doctor.run_subject import Subject
 
@@ -80,7 +80,7 @@ def collapse(subject: Subject) -> list[Finding]:
             "over is structured, and a latent that carried it would be worth more than it costs.",
             change="Weigh the rate less at the beginning (warm-up), or less altogether; train for longer.",
             command=_lighter(subject),
-            severity="note" if undertrained(subject) else "warning",  # they may still wake up
+            severity="note" if going_on(subject) else "warning",  # they may still wake up
         )
     ]
 
@@ -115,15 +115,13 @@ def decoder_ignores(subject: Subject) -> list[Finding]:
     """Latents that say something, to a decoder that does not listen: other latents decode to the same.
 
     The variance of p(x|z)'s mean over draws of z from the aggregate posterior, as a share of the variance of
-    the data: below 0.001 while the rate is above 0.1 nats.
+    the data: below `STILL` while the rate is above 0.1 nats.
     """
-    seen = subject.held_out
-    if subject.left is None or seen.rate is None or not seen.codes.labels:
+    seen, share = subject.held_out, subject.movement
+    if share is None or seen.rate is None or not seen.codes.labels:
         return []
-    means = seen.x.flatten(1).double() - subject.left[0]
-    share = float(means.var(0).sum() / seen.x.flatten(1).double().var(0).sum().clamp_min(1e-30))
     rate = float(seen.rate.mean())
-    if share >= 1e-3 or rate < 0.1:
+    if share >= STILL or rate < 0.1:
         return []
     return [
         Finding(
@@ -149,6 +147,7 @@ def heavy_rate(subject: Subject) -> list[Finding]:
     total = max(won, 0.0) + left.nats
     if not total or left.nats < HALF * total:
         return []
+    severity: Severity = "problem" if max(won, 0.0) < NOTHING * total else "warning"
     rate = subject.held_out.rate
     active = int((~subject.empty).sum())
     each = "" if rate is None else (
@@ -165,7 +164,7 @@ def heavy_rate(subject: Subject) -> list[Finding]:
             "reconstructions are close to the mean of the data.",
             change=f"Take a smaller weight, such as {max(1.0, weight / 10):g}.",
             command=_lighter(subject),
-            severity="problem" if max(won, 0.0) < NOTHING * total else "warning",
+            severity="note" if going_on(subject) else severity,
         )
     ]
 

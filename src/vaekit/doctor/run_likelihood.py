@@ -12,7 +12,8 @@ from torch.distributions import Distribution
 from vaekit.distributions import Bernoulli, ContinuousBernoulli, DiagonalNormal, Laplace
 from vaekit.doctor import run_pit
 from vaekit.doctor.finding import Finding, Severity
-from vaekit.doctor.run_command import again, first
+from vaekit.doctor.run_command import again, first, longer
+from vaekit.doctor.run_overfit import going_on
 from vaekit.doctor.run_subject import Subject
 from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating
@@ -56,7 +57,7 @@ def calibration(residuals: Tensor, variances: Tensor) -> Calibration:
 
 def variance(subject: Subject) -> list[Finding]:
     """The variance that the likelihood claims against that of the residuals, at draws from the posterior."""
-    p = _likelihood(subject)
+    p = subject.likelihood
     residuals, variances = subject.left or (None, None)
     if residuals is None or variances is None or len(residuals) < 10:
         return []
@@ -130,7 +131,7 @@ def _tied(subject: Subject, measured: str) -> Finding:
 
 def tails(subject: Subject) -> list[Finding]:
     """Share of Gaussian residuals in the middle, each element divided by its own scale: the shape alone."""
-    p = _likelihood(subject)
+    p = subject.likelihood
     residuals, variances = subject.left or (None, None)
     if not isinstance(p, DiagonalNormal) or residuals is None or variances is None or len(residuals) < 50:
         return []
@@ -164,7 +165,7 @@ def tails(subject: Subject) -> list[Finding]:
 
 def scales(subject: Subject) -> list[Finding]:
     """What a variance for every element gains over one for all: D/2 ln (mean / geometric mean), nats."""
-    p = _likelihood(subject)
+    p = subject.likelihood
     if not isinstance(p, DiagonalNormal) or p.log_std.dim() or subject.left is None:
         return []
     powers = subject.left[0].square().mean(0)
@@ -224,17 +225,17 @@ def neighbours(subject: Subject) -> list[Finding]:
                     again(subject.run, {}, recipe="structured_vae")
                     if subject.run.spec.kind in ("real", "unit")
                     else "",
-                    again(subject.run, {"epochs": 2 * int(subject.run.record["training"].get("epochs", 1))}),
+                    longer(subject.run),
                 ]
             ),
-            severity="warning" if found >= VERY_ALIKE else "note",
+            severity="warning" if found >= VERY_ALIKE and not going_on(subject) else "note",
         )
     ]
 
 
 def kind(subject: Subject) -> list[Finding]:
     """Coins for data that are no coins."""
-    p, x = _likelihood(subject), subject.held_out.x
+    p, x = subject.likelihood, subject.held_out.x
     if not isinstance(p, Bernoulli):
         return []
     between = float(((x > 0) & (x < 1)).double().mean())
@@ -267,7 +268,7 @@ def saturated(subject: Subject) -> list[Finding]:
     Coins that are right meet such a value less than once in 10,000 elements that were given one; here their
     share of the whole distortion counts, from a tenth on.
     """
-    p = _likelihood(subject)
+    p = subject.likelihood
     if not isinstance(p, Bernoulli) or p.grey:
         return []
     cost = certain = wrong = whole = count = 0.0
@@ -295,12 +296,6 @@ def saturated(subject: Subject) -> list[Finding]:
             severity="warning",
         )
     ]
-
-
-def _likelihood(subject: Subject) -> Distribution | None:
-    if subject.left is None:
-        return None
-    return next((p for _, p in subject.parts(subject.held_out)), None)
 
 
 def _grey(p: Distribution | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from vaekit.doctor.finding import Finding
-from vaekit.doctor.run_command import again, of_run, slower
+from vaekit.doctor.run_command import again, longer, slower
 from vaekit.doctor.run_subject import Subject
 from vaekit.metrics.evidence import mean_and_error
 from vaekit.schedules import value_of
@@ -18,6 +18,9 @@ CERTAIN = 4.0
 LOST = 0.25
 """Share of what was gained on training data that does not carry over to held-out ones, from which it is a
 fault. Every model that learns at all fits its training data somewhat better."""
+
+STILL = 1e-3
+"""Share of the variance of the data below which reconstructions are all the same."""
 
 
 def overfitting(subject: Subject) -> list[Finding]:
@@ -97,7 +100,6 @@ def undertrained(subject: Subject) -> list[Finding]:
     gain, whole = -slope * count, values[0] - min(values)
     if slope >= -CERTAIN * error or gain < 0.05 * whole:
         return []
-    epochs = int(subject.run.record["training"].get("epochs", len(values)))
     return [
         Finding(
             key="still_learning",
@@ -107,10 +109,17 @@ def undertrained(subject: Subject) -> list[Finding]:
             f"epoch; from the first epoch to the best one by {whole:.3g} in all.",
             meaning="The model has not come to rest: more of the same would make it better.",
             change="Train for longer.",
-            command=of_run("resume", subject.run, "--epochs", str(2 * epochs)),
+            command=longer(subject.run),
             severity="note",
         )
     ]
+
+
+def going_on(subject: Subject) -> bool:
+    """Whether training was still under way at its end: by its slope, or by falling in all of few epochs."""
+    course = _course(subject)
+    falls = len(course) < 6 and course == sorted(course, reverse=True)
+    return falls or bool(undertrained(subject))
 
 
 def worse_than_constant(subject: Subject) -> list[Finding]:
@@ -125,14 +134,10 @@ def worse_than_constant(subject: Subject) -> list[Finding]:
     if len(subject.empty) and bool(subject.empty.all()):
         return []  # `collapse` says more
     if subject.decodes:
-        later = subject.held_out.codes.discrete or subject.run.record.get("stages")
-        return [] if later else [_dear(subject)]  # their prior is learned afterwards
+        return [_dear(subject)]
     value, error = subject.gained
-    course, least = _course(subject), max(1.0, abs(float(subject.held_out.distortion.mean()) + value))
-    falls = len(course) < 6 and course == sorted(course, reverse=True)
-    # by more than all that a constant costs, it is not on its way there
-    early = -value < least and (falls or bool(undertrained(subject)))
-    epochs = int(subject.run.record["training"].get("epochs", 1))
+    # a decoder that says the same always is not on its way
+    early = going_on(subject) and (subject.movement is None or subject.movement >= STILL)
     return [
         Finding(
             key="worse_than_constant",
@@ -144,9 +149,7 @@ def worse_than_constant(subject: Subject) -> list[Finding]:
             if early
             else "What the encoder says misleads the decoder, or training has gone astray.",
             change="Train for longer." if early else "Lower the learning rate; look at the loss curves.",
-            command=of_run("resume", subject.run, "--epochs", str(2 * epochs))
-            if early
-            else again(subject.run, slower(subject.run)),
+            command=longer(subject.run) if early else again(subject.run, slower(subject.run)),
             severity="note" if early else "warning",
         )
     ]

@@ -36,10 +36,11 @@ def transform(p: Distribution, x: Tensor) -> Tensor | None:
         return torch.where(distance < 0, tail, 1 - tail)
     if isinstance(p, ContinuousBernoulli):
         # (e^(l x) - 1) / (e^l - 1), with the larger exponential taken out
-        size: Tensor = p.logits.abs().clamp_min(1e-4)
+        size = p.logits.abs().clamp_min(1e-4)
         near = torch.where(p.logits < 0, x, 1 - x)  # distance from the end where the density is high
-        upper = torch.expm1(-size * near) / torch.expm1(-size)
-        return torch.where(p.logits < 0, upper, 1 - upper)
+        upper = -torch.expm1(-size * near) / -torch.expm1(-size)
+        inside: Tensor = torch.where(p.logits < 0, upper, 1 - upper)
+        return inside
     if isinstance(p, DiscretisedLogistic):
         half, inverse = 0.5 / (p.levels - 1), (-p.log_scale).exp()
         low = torch.where(x < half, 0.0, ((x - half - p.loc) * inverse).sigmoid())
@@ -47,9 +48,10 @@ def transform(p: Distribution, x: Tensor) -> Tensor | None:
         return low + torch.rand_like(low) * (high - low)
     if isinstance(p, Poisson):
         rate = p.mean
-        above: Tensor = torch.special.gammaincc(x + 1, rate)
-        below: Tensor = torch.where(x > 0, torch.special.gammaincc(x.clamp_min(1), rate), 0.0)
-        return below + torch.rand_like(below) * (above - below)
+        high = torch.special.gammaincc(x + 1, rate)
+        low = torch.where(x > 0, torch.special.gammaincc(x.clamp_min(1), rate), 0.0)
+        drawn: Tensor = low + torch.rand_like(low) * (high - low)
+        return drawn
     return None
 
 

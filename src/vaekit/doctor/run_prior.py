@@ -36,12 +36,12 @@ def holes(subject: Subject) -> list[Finding]:
     draws from the prior. At four standard errors above the limit, 1/(2 sqrt(n)) each for n of both, a false
     alarm where the two are one distribution is out of the question.
     """
-    if not subject.decodes or subject.held_out.codes.discrete or subject.run.record.get("stages"):
+    if not subject.decodes or subject.prior_comes_later:
         return []  # codes have a prior that is learned afterwards, and so has whatever else has stages
     found = _codes(subject)
-    kept = subject.held_out.codes.order[:WIDEST]
     if found is None or len(found[2]) < 50:
         return []
+    kept = subject.held_out.codes.order[:WIDEST]
     accuracy, error = told_apart(*(part[:, kept] for part in found), seed=subject.seed)
     if accuracy - 4 * error < 0.5 or accuracy < APART:
         return []
@@ -105,7 +105,7 @@ def told_apart(
         return torch.cat([both, both.square().sum(1, keepdim=True)], 1)  # the radius, which no tree can sum
 
     trees = HistGradientBoostingClassifier(
-        max_iter=60, max_leaf_nodes=15, learning_rate=0.1, early_stopping=False, random_state=seed % 2**32
+        max_iter=40, max_leaf_nodes=15, learning_rate=0.1, early_stopping=False, random_state=seed % 2**32
     )
     with threadpool_limits(1, user_api="openmp"):  # its threads would wait for each other
         trees.fit(rows(codes, draws).numpy(), _labels(codes, draws).numpy())

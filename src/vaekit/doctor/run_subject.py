@@ -121,6 +121,11 @@ class Subject:
         return torch.cat(lefts), whole
 
     @cached_property
+    def likelihood(self) -> Distribution | None:
+        """p(x|z) of the first held-out data, to see of what family it is; None where nothing is decoded."""
+        return None if self.left is None else next((p for _, p in self.parts(self.held_out)), None)
+
+    @cached_property
     def left(self) -> tuple[Tensor, Tensor | None] | None:
         """`residuals` of the held-out data, or None where there are none."""
         return _or_none(self, self.held_out)
@@ -131,22 +136,39 @@ class Subject:
         return _or_none(self, self.train)
 
     @cached_property
+    def movement(self) -> float | None:
+        """Variance of E[p(x|z)] over z ~ q(z), as a share of that of held-out data; None without decoding."""
+        if self.left is None:
+            return None
+        x = self.held_out.x.flatten(1).double()
+        return float((x - self.left[0]).var(0).sum() / x.var(0).sum().clamp_min(1e-30))
+
+    @cached_property
     def constant(self) -> Tensor | None:
         """-log p_0(x) of held-out data, (N,), by the best constant predictor; None where there is none."""
         from vaekit.doctor.run_constant import constant_cost
 
-        return None if self.held_out.loss is None else constant_cost(self)
+        if self.held_out.loss is None or self.left is None:
+            return None
+        return constant_cost(self)
 
     @cached_property
     def gained(self) -> tuple[float, float] | None:
         """What latents and decoder are worth: the held-out ELBO beyond the best constant predictor's.
 
         With its standard error over the data, nats per datum; None where there is no density, or the family
-        of the likelihood has no constant that could be compared. See `run_constant.constant_cost`.
+        of the likelihood has no constant that could be compared. See `run_constant.constant_cost`. Where a
+        later stage learns the prior, the rate is not final, and distortions are compared.
         """
-        if self.constant is None or self.held_out.loss is None:
+        paid = self.held_out.distortion if self.prior_comes_later else self.held_out.loss
+        if self.constant is None or paid is None:
             return None
-        return mean_and_error(self.constant - self.held_out.loss)
+        return mean_and_error(self.constant - paid)
+
+    @property
+    def prior_comes_later(self) -> bool:
+        """Whether new data are drawn by a later stage, so that the model's own prior is none to judge by."""
+        return self.held_out.codes.discrete != frozenset() or bool(self.run.record.get("stages"))
 
     @property
     def learnt(self) -> bool:
@@ -158,9 +180,17 @@ class Subject:
 
     @property
     def decodes(self) -> bool:
-        """Whether latents save distortion, by four standard errors, whatever they cost."""
+        """Whether latents save distortion, by four standard errors, whatever they cost.
+
+        Without a density: whether reconstructions explain a tenth of the variance of the data.
+        """
         if self.constant is None or self.held_out.distortion is None:
-            return True
+            if self.left is None:
+                return True
+            power = float(self.left[0].square().sum())
+            return power < 0.9 * float(
+                (self.held_out.x.double() - self.train.x.double().mean(0)).square().sum()
+            )
         saved, error = mean_and_error(self.constant - self.held_out.distortion)
         return saved > 4 * error
 
@@ -168,6 +198,8 @@ class Subject:
     def empty(self) -> Tensor:
         """Which columns of the codes say nothing about the data, by rate and by variance of means, (K,)."""
         codes = self.held_out.codes
+        if not codes.labels:
+            return torch.zeros(0, dtype=torch.bool)
         still = codes.spread <= ACTIVE
         return still if codes.rates is None else still & (codes.rates < EMPTY)
 

@@ -16,9 +16,9 @@ from vaekit.doctor.run_subject import ROWS, Subject
 from vaekit.metrics.passes import evaluating, split_batch
 from vaekit.models import without_withheld
 
-DEAD = 0.5
+DEAD = 0.75
 """Share of a layer's units that are zero for all data, from which the layer is called dead. Wide layers have
-a tenth of such units in good health."""
+a tenth of such units in good health, and half where what reaches them hardly varies."""
 
 _RECTIFIERS = {torch.relu, torch.relu_, functional.relu, functional.relu_, Tensor.relu, Tensor.relu_}
 
@@ -55,7 +55,7 @@ class _Rectified(TorchFunctionMode):
 
 
 def dead_units(subject: Subject) -> list[Finding]:
-    """Layers behind a ReLU of which more than half the units are zero for every datum that is looked at."""
+    """Layers behind a ReLU of which more than three quarters of the units are zero for all data."""
     watch = _Rectified()
     batch = without_withheld(subject.model, subject.train.codes.batch)
     with evaluating(subject.model, subject.seed), watch:

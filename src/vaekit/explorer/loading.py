@@ -86,7 +86,7 @@ def _contexts(run: Run, data: Data | None) -> tuple[Tensor, list[str]]:
     """Every class where the condition is the label, else the conditions of some held-out data."""
     spec = run.spec
     context = spec.context or ()
-    if context == (spec.classes,):
+    if run.record["data"]["options"].get("context") == "labels":
         names = list(spec.class_names or (str(k) for k in range(context[0])))
         return torch.eye(context[0]), names
     if data is None:

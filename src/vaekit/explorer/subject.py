@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from vaekit.data.spec import Spec
-from vaekit.distributions import Categorical
 from vaekit.errors import UnsupportedError
-from vaekit.exporting import spread
+from vaekit.exporting import spread, told
 from vaekit.metrics.passes import home_of
 from vaekit.models import LabelMarginal, Model
 from vaekit.randomness import quiet
@@ -142,9 +141,7 @@ class Subject:
         """
         given = apart(codes, self.shapes, self.discrete if self.whole else ())
         p = self.model.decode(given, context)
-        if isinstance(p, Categorical) and self.spec.vocabulary is not None:
-            return p.probs, None
-        return p.mean, spread(p)
+        return told(self.spec, p), spread(p)
 
     @torch.no_grad()
     def encode(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -152,7 +149,10 @@ class Subject:
         batch = {"x": x} if context is None else {"x": x, "c": context}
         codes = self.model.encode(batch)
         mean = torch.cat([codes[name].flatten(1) for name in self.shapes], dim=1)
-        posterior = self.model.posterior(batch)
+        try:
+            posterior = self.model.posterior(batch)
+        except UnsupportedError:  # a model that does not say it
+            return mean, None
         parts = [spread(posterior[name]) for name in self.shapes]
         known = [part.flatten(1) for part in parts if part is not None]
         return mean, torch.cat(known, dim=1) if len(known) == len(parts) else None

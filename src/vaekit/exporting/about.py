@@ -56,13 +56,14 @@ def is_standard(run: Run, halves: Halves) -> bool:
 
 
 def _signature(part: Decoder | Encoder, halves: Halves, file: str) -> dict[str, Any]:
-    event = list(halves.spec.shape)
     wide = [len(halves.columns)]
     number = "int64" if halves.whole else "float32"
     if part.role == "decoder":
-        given, shape, dtype = {"name": "z", "type": number, "shape": ["N", *wide]}, event, "float32"
+        given = {"name": "z", "type": number, "shape": ["N", *wide]}
+        shape, dtype = list(halves.told), "float32"
     else:
-        given, shape, dtype = {"name": "x", "type": "float32", "shape": ["N", *event]}, wide, number
+        given = {"name": "x", "type": "float32", "shape": ["N", *halves.spec.shape]}
+        shape, dtype = wide, number
     inputs = [given]
     if halves.spec.context is not None:
         inputs.append({"name": "c", "type": "float32", "shape": ["N", *halves.spec.context]})
@@ -113,6 +114,10 @@ def readme(run: Run, about: Mapping[str, Any], halves: Halves) -> str:
         f"- The decoder takes {given}: all latents side by side, {len(halves.columns)} numbers a row. It "
         "gives `mean`" + (" and `stddev` of p(x|z)." if halves.decoder.spreads else " of p(x|z)."),
     ]
+    if halves.spec.vocabulary is not None:
+        lines.append(
+            "- Tokens have no mean: `mean` is the probability of each, in the order of `vocabulary`."
+        )
     if "encoder" in about:
         lines.append(
             f"- The encoder takes `x`{' and `c`' if halves.spec.context else ''} and gives `mean`"

@@ -15,7 +15,7 @@ TOLERANCE = 1e-5
 """Largest deviation of float32 numbers from the model's, as a share of the largest number of that output."""
 
 FLIPPED = 0.01
-"""Largest share of codes or tokens that float32 numbers may choose differently, where two tie."""
+"""Largest share of codes that float32 numbers may choose differently, where two are equally near."""
 
 TRIED = (1, 3, 7)
 """Numbers of rows on which everything is compared."""
@@ -35,7 +35,7 @@ def deviations(run: Run, half: Decoder | Encoder, halves: Halves, exact: bool = 
 
     Returns:
         Such as "decoder mean" -> the largest deviation, as a share of the largest number of that output; of
-        codes and tokens the share that differs.
+        codes the share that differs.
 
     Raises:
         UnsupportedError: for outputs of another shape or type or that are not finite, and if they are to be

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from vaekit.data.restore import shown
 from vaekit.data.spec import Spec
-from vaekit.distributions import Discrete, PointMass, SparsePrecisionNormal, StandardNormal
+from vaekit.distributions import Categorical, Discrete, PointMass, SparsePrecisionNormal, StandardNormal
 from vaekit.errors import UnsupportedError
 from vaekit.models import Model
 from vaekit.randomness import own_stream
@@ -37,12 +37,27 @@ def spread(distribution: Distribution) -> Tensor | None:
         return None
 
 
+def told(spec: Spec, p: Distribution) -> Tensor:
+    """What is told of p(x|z): its mean, (N, *event); of tokens, which have none, the probability of each.
+
+    Args:
+        spec: of the data.
+        p: p(x|z), batch shape (N,).
+
+    Returns:
+        (N, *event), or of tokens (N, T, vocabulary).
+    """
+    if isinstance(p, Categorical) and spec.vocabulary is not None:
+        return p.probs
+    return shown(spec, p)
+
+
 class Decoder(nn.Module):
     """Latents side by side (N, K) [, c (N, *context)] -> the mean of p(x|z) [, its standard deviation].
 
     Args:
         model: in eval mode.
-        spec: of the data; of tokens the most probable ones stand for the mean.
+        spec: of the data; of tokens the probability of each stands for the mean.
         shapes: latent name -> event shape, in the order of the columns; a latent that is left out stands at
             the mean of its prior.
         discrete: names of the latents that are codes.
@@ -51,6 +66,7 @@ class Decoder(nn.Module):
 
     role = "decoder"
     inputs = ("z", "c")
+    chooses = False
 
     def __init__(
         self,
@@ -62,7 +78,6 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.spec = model, spec
-        self.chooses = spec.vocabulary is not None
         self.shapes, self.discrete, self.spreads = dict(shapes), discrete, spreads
         self.outputs = ("mean", "stddev") if spreads else ("mean",)
 
@@ -73,7 +88,7 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
         """Codes, and the condition of a conditional model."""
         p = self.model.decode(apart(z, self.shapes, self.discrete), c)
-        mean = shown(self.spec, p)
+        mean = told(self.spec, p)
         return (mean, p.stddev) if self.spreads else (mean,)
 
 
@@ -120,6 +135,7 @@ class Halves:
         shapes: latent name -> event shape, in the order of the columns.
         levels: latent name -> number of codes, for those that are codes.
         spec: of the data.
+        told: shape of what is told of one datum: the event, of tokens with an axis for the vocabulary.
         standard: whether the prior of all latents is N(0, I).
     """
 
@@ -128,6 +144,7 @@ class Halves:
     shapes: dict[str, torch.Size]
     levels: dict[str, int]
     spec: Spec
+    told: tuple[int, ...]
     standard: bool
 
     @property
@@ -206,6 +223,7 @@ def halve(model: Model, spec: Spec, names: Sequence[str] | None = None) -> Halve
         shapes=shapes,
         levels=levels,
         spec=spec,
+        told=tuple(told(spec, likelihood).shape[1:]),
         standard=all(isinstance(latent.p, StandardNormal) for latent in traced.values()),
     )
 

@@ -109,8 +109,12 @@ def _in_bytes(graph: GraphProto, tensor: TensorProto, axis: int) -> list[NodePro
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
     name = tensor.name
     stored = np.clip(np.rint(values / scale), -127, 127).astype(np.int8)
-    _replace(graph, tensor, {f"{name}.bytes": stored, f"{name}.scale": scale.reshape(-1)})
-    return [helper.make_node("DequantizeLinear", [f"{name}.bytes", f"{name}.scale"], [name], axis=axis)]
+    _replace(graph, tensor, {f"{name}.bytes": stored, f"{name}.scale": scale})
+    # onnxruntime computes these two once, when it loads the graph; DequantizeLinear it would at every call
+    return [
+        helper.make_node("Cast", [f"{name}.bytes"], [f"{name}.whole"], to=1),
+        helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name]),
+    ]
 
 
 def _replace(graph: GraphProto, tensor: TensorProto, by: dict[str, NDArray[Any]]) -> None:

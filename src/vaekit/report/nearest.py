@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from vaekit.data.batch import Data
+from vaekit.data.batch import Batch, Data
 from vaekit.data.spec import Spec
 from vaekit.report.codes import Codes, take
 from vaekit.report.columns import Columns
@@ -34,10 +34,14 @@ class Nearest:
     Args:
         distance: sqrt of the mean squared difference of an element, (Q,).
         rows: its number in the training set, (Q,).
+        x: the datum as it was drawn when it was compared, (Q, *event).
+        c: its condition, (Q, *context), if there are any.
     """
 
     distance: Tensor
     rows: Tensor
+    x: Tensor
+    c: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -88,21 +92,23 @@ def find_nearest(queries: Tensor, data: Data, rows: Tensor, codes: Codes) -> Nea
         codes: of the model, which says where to compute.
     """
     flat = queries.flatten(1).float()
-    squares = flat.square().sum(1)
-    best, place = torch.full_like(squares, math.inf), torch.zeros(len(flat), dtype=torch.long)
-    place = place.to(flat.device)
+    best = flat.new_full((len(flat),), math.inf)
+    place = torch.zeros(len(flat), dtype=torch.long, device=flat.device)
+    kept: Batch = {}  # the data themselves: taken again, pixels that are drawn by grey levels would differ
     for part in rows.split(_BLOCK):
-        x = take(data, part, codes.model)["x"].flatten(1).float()
+        batch = {name: v for name, v in take(data, part, codes.model).items() if name in ("x", "c")}
+        x = batch["x"].flatten(1).float()
         found, which = (x.square().sum(1) - 2 * flat @ x.mT).min(1)
         better = found < best
-        best = torch.where(better, found, best)
-        place = torch.where(better, part.to(place.device)[which], place)
-    distance = torch.empty_like(squares)
-    for start in range(0, len(flat), _BLOCK):  # once more by differences, which leave equal data at zero
-        some = slice(start, start + _BLOCK)
-        x = take(data, place[some].cpu(), codes.model)["x"].flatten(1).float()
-        distance[some] = (flat[some] - x).square().mean(1).sqrt()
-    return Nearest(distance, place)
+        best[better] = found[better]
+        place[better] = part.to(place.device)[which[better]]
+        for name, values in batch.items():
+            if name not in kept:
+                kept[name] = values[which]
+            kept[name][better] = values[which[better]]
+    # by differences, which leave equal data at zero
+    distance = (flat - kept["x"].flatten(1).float()).square().mean(1).sqrt()
+    return Nearest(distance, place, kept["x"], kept.get("c"))
 
 
 def closeness(codes: Codes, train: Data, samples: Tensor, smooth: bool) -> tuple[Closeness, Nearest]:
@@ -126,9 +132,9 @@ def closeness(codes: Codes, train: Data, samples: Tensor, smooth: bool) -> tuple
     found = find_nearest(torch.cat([part.reshape(-1, *x.shape[1:]) for part in sets]), train, rows, codes)
     parts = found.distance.cpu().split([len(part) for part in sets])
     rebuilt = parts[2] if len(parts) > 2 else None
-    return Closeness(parts[0], parts[1], rebuilt, count, len(train)), Nearest(
-        parts[0], found.rows[: len(samples)].cpu()
-    )
+    own = slice(0, len(samples))
+    beside = Nearest(parts[0], found.rows[own], found.x[own], None if found.c is None else found.c[own])
+    return Closeness(parts[0], parts[1], rebuilt, count, len(train)), beside
 
 
 def queries_for(codes: Codes, train: Data) -> int:
@@ -152,10 +158,11 @@ def pictures_beside(pixels: Pixels, codes: Codes, train: Data, held: str) -> Fig
         strips.append(("the first samples, as they come", torch.arange(columns)))
     pictures = []
     for label, chosen in strips:
-        beside = take(train, nearest.rows[chosen], codes.model)
-        given = None if context is None else context[chosen]
+        picked = chosen.to(nearest.x.device)
+        theirs = None if nearest.c is None else nearest.c[picked]
+        given = None if context is None else context[picked]
         tiles = torch.cat([
-            pixels.values(samples[chosen], given), pixels.values(beside["x"], beside.get("c")),
+            pixels.values(samples[picked], given), pixels.values(nearest.x[picked], theirs),
         ])  # fmt: skip
         far = nearest.distance[chosen]
         alt = (
@@ -166,6 +173,8 @@ def pictures_beside(pixels: Pixels, codes: Codes, train: Data, held: str) -> Fig
         pictures.append(pixels.grid(tiles, columns, alt, label=f"{label}: {span}"))
     unit = "of a pixel, where black is 0 and white is 1" if pixels.high - pixels.low == 1 else "of a pixel"
     made = f"{count} likelihood means, drawn from the {source_word(codes)}{said}"
+    if pixels.spec.binarised == "dynamic":
+        made += ", and training pictures of which every pixel was drawn once"
     return _figure(found, pictures, held, made, unit, "picture")
 
 
@@ -228,8 +237,8 @@ def verdict(found: Closeness, held: str) -> str:
         )
     elif 0.5 - share > _SURE * error:
         said += (
-            "Samples lie farther from the training data than unseen data do: nothing is copied, and some "
-            "samples are unlike any datum."
+            "Samples lie farther from the training data than unseen data do: there is no sign of copying, "
+            "and some samples are unlike any datum."
         )
     else:
         said += "There is no sign of copying."

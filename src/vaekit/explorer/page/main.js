@@ -42,7 +42,7 @@ async function begin() {
 
   const { dialog, open } = help(actions);
   const parts = [
-    payload.discrete ? noSliders(view) : sliders(studio, view),
+    payload.discrete ? noSliders(view, payload) : sliders(studio, view),
     payload.plane && map(studio, view, points),
     payload.directions.length > 0 && !payload.discrete && directions(studio, view),
     payload.encoder && own(studio, view),
@@ -59,11 +59,16 @@ async function begin() {
   document.documentElement.dataset.state = "ready";
 }
 
-function noSliders(view) {
+function noSliders(view, payload) {
+  const ways = [
+    payload.plane && "a point of the map",
+    payload.samplers.length > 0 && `a new ${view.noun}`,
+    payload.encoder && `a ${view.noun} of your own`,
+  ].filter(Boolean);
   return section(
     "sliders",
     "A code without sliders",
-    `This model keeps of a ${view.noun} a list of entries from a code book, as words are from a dictionary: there is nothing between two entries, so nothing to slide. Take a point of the map, a new ${view.noun}, or your own.`,
+    `This model keeps of a ${view.noun} a list of entries from a code book, as words are from a dictionary: there is nothing between two entries, so nothing to slide.${ways.length ? ` Take ${ways.join(" or ")}.` : ""}`,
   );
 }
 
