@@ -12,7 +12,7 @@ import vaekit
 from vaekit import recipes
 from vaekit.cli import COMMANDS
 from vaekit.cli.catalogue import recipes as listed
-from vaekit.cli.parsing import argument_help, known_options
+from vaekit.cli.parsing import argument_help, known_options, parse
 from vaekit.cli.train import _form
 
 
@@ -84,3 +84,25 @@ def test_the_help_of_an_argument_is_read_to_its_end():
         """
 
     assert argument_help(example) == {"a": "first, and more.", "b_c": "second: with a colon."}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--log", "tensorboard", "wandb", "--seed", "3"],
+        ["--log", "tensorboard", "--seed", "3", "--log", "wandb"],
+        ["--log=tensorboard", "--seed", "3", "--log=wandb"],
+    ],
+)
+def test_an_option_of_several_values_may_be_repeated(words):
+    found = parse(_form("vae"), ["vae", "digits", *words, "--hidden", "8", "--hidden", "7"], "vaekit train")
+    assert found.ending.log == ("tensorboard", "wandb")
+    assert found.arguments.hidden == (8, 7)
+    assert (found.settings.seed, found.data) == (3, "digits")
+
+
+def test_negative_numbers_are_values_of_such_an_option():
+    words = ["overlap_vae", "digits", "--mean", "-0.5", "0.25", "--mean=-.125", "--std", "1", "2", "3"]
+    found = parse(_form("overlap_vae"), words, "vaekit train")
+    assert found.arguments.mean == (-0.5, 0.25, -0.125)
+    assert found.arguments.std == (1.0, 2.0, 3.0)

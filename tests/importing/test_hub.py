@@ -37,6 +37,7 @@ def test_the_run_comes_back(published, tmp_path):
     assert again.record["arguments"] == run.record["arguments"]
     assert again.record["status"] == "imported"
     assert "loggers" not in again.record  # somebody else's tracker
+    assert "loggers" not in json.loads((hub / "config.json").read_text())
 
 
 def test_what_does_not_fit_is_refused_and_leaves_nothing(published, tmp_path):

@@ -147,7 +147,9 @@ def test_data_that_are_named_belong_to_the_run(pythae, made, tmp_path, capsys):
     np.save(data, np.tile(made.data(), (10, 1, 1, 1)))
     assert main(["import", str(pythae()), "--out", str(out), "--data", str(data)]) == 0
     assert main(["evaluate", str(out), "--samples", "5"]) == 0
-    assert "elbo" in Run.open(out).record["evaluation"]
+    run = Run.open(out)
+    assert "elbo" in run.record["evaluation"]
+    assert "imported from Pythae's VAE" in run.spec.note
     capsys.readouterr()
     binary = tmp_path / "binary.npy"
     np.save(binary, (np.tile(made.data(), (10, 1, 1, 1)) > 0.5).astype(np.uint8))

@@ -48,7 +48,7 @@ def parse(form: type, arguments: Sequence[str], prog: str) -> Any:
             found: Any
             found, unknown = tyro.cli(
                 form,
-                args=list(arguments),
+                args=_gathered(arguments, _of_several(form)),
                 prog=prog,
                 config=(tyro.conf.OmitArgPrefixes,),
                 return_unknown_args=True,
@@ -73,6 +73,44 @@ def known_options(form: type) -> list[str]:
             dashed = field.name.replace("_", "-")
             names += [f"--{dashed}", f"--no-{dashed}"] if field.default is True else [f"--{dashed}"]
     return names
+
+
+def _of_several(form: type) -> set[str]:
+    """The options that take any number of values, such as --log."""
+    names: set[str] = set()
+    hints = typing.get_type_hints(form)
+    for field in dataclasses.fields(form):
+        kind = hints[field.name]
+        if dataclasses.is_dataclass(kind):
+            names |= _of_several(typing.cast(type, kind))
+        elif any(
+            typing.get_origin(k) is tuple and ... in typing.get_args(k)
+            for k in (kind, *typing.get_args(kind))
+        ):
+            names.add(f"--{field.name.replace('_', '-')}")
+    return names
+
+
+def _gathered(arguments: Sequence[str], several: set[str]) -> list[str]:
+    """`--log a --log b` as `--log a b`: the parser would take the last of them alone."""
+    words: list[list[str]] = []
+    first: dict[str, list[str]] = {}
+    place: list[str] | None = None
+    for word in arguments:
+        head, given, value = word.partition("=")
+        name = head.replace("_", "-")
+        if name in several:
+            if name not in first:
+                first[name] = [head]
+                words.append(first[name])
+            place = first[name]
+            place += [value] if given else []
+        elif place is None or re.match(r"-[^\d.]", word):
+            place = None
+            words.append([word])
+        else:
+            place.append(word)
+    return [word for part in words for word in part]
 
 
 def _about_unknown(unknown: list[str], known: list[str], prog: str) -> str:

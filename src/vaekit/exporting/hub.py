@@ -103,6 +103,7 @@ def _part(run: Run, folder: Path) -> None:
 def published(record: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a run as others may read it: a data set without a name in vaekit has no source."""
     found = {"library_name": "vaekit", "model_type": record["recipe"], **record}
+    found.pop("loggers", None)  # where a tracker of one's own keeps the run
     data = dict(record["data"])
     if not is_named(record) and "source" in data:
         data["source"], data["options"] = None, {}

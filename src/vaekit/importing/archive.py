@@ -73,7 +73,8 @@ def _pickle_of(path: Path, size: int) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            pickles = [entry for entry in entries if entry.filename.split("/")[-1] == "data.pkl"]
+            # torch finds entries whatever the case of their letters
+            pickles = [entry for entry in entries if entry.filename.lower().split("/")[-1] == "data.pkl"]
             odd = len(entries) > _ENTRIES or any(
                 entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size
                 for entry in entries

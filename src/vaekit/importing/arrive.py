@@ -100,7 +100,7 @@ def _from_pythae(source: Source, out: str | Path | None, data: Any, options: dic
         "format": FORMAT,
         **system.call,
         "stages": [],
-        "spec": spec.to_json() | ({} if splits is not None else {"note": origin}),
+        "spec": spec.to_json() | {"note": "; ".join(filter(None, (spec.note, origin)))},
         "sizes": {} if splits is None else {n: len(getattr(splits, n)) for n in ("train", "valid", "test")},
         "data": about,
         "seed": seed if isinstance(seed, int) and 0 <= seed < 2**63 else 0,
