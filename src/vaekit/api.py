@@ -201,6 +201,7 @@ def pick_device(name: str) -> torch.device:
 def load_splits(data: Any, options: dict[str, Any]) -> tuple[Splits, dict[str, Any]]:
     """Splits as they are, or what `vaekit.data.load` makes of a name, path or array; and their record."""
     from vaekit.data import fingerprint, load
+    from vaekit.data.catalogue import key_of
 
     if isinstance(data, Splits):
         if options:
@@ -208,7 +209,8 @@ def load_splits(data: Any, options: dict[str, Any]) -> tuple[Splits, dict[str, A
         return data, {"source": None, "options": {}, "fingerprint": fingerprint(data.train)}
     splits = load(data, **options)
     source = str(data) if isinstance(data, str | Path) else None
-    if source is not None and Path(source).exists():
+    named = isinstance(data, str) and key_of(data) is not None  # a name comes before a path, as in `load`
+    if source is not None and not named and Path(source).exists():
         source = str(Path(source).resolve())
     return splits, {"source": source, "options": options, "fingerprint": fingerprint(splits.train)}
 

@@ -256,3 +256,11 @@ def test_a_run_with_a_paced_learning_rate_can_be_opened(splits, tmp_path):
     sizes = {"latents": 2, "hidden": (8, 8), "samples": 2}
     run = vaekit.train("iwae", splits, out=tmp_path / "run", steps=2, stages=1, **sizes)
     assert Run.open(run.path).model().generate(2).mean.shape[0] == 2
+
+
+def test_a_folder_of_the_name_of_a_set_does_not_take_its_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    run = vaekit.train("vae", "digits", latents=2, hidden=(8,), steps=1, epochs=1, out=tmp_path / "run")
+    assert run.record["data"]["source"] == "digits"
+    assert len(vaekit.Run.open(tmp_path / "run").data().train) == 1437

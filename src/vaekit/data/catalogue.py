@@ -204,6 +204,12 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
+def key_of(name: str) -> str | None:
+    """The name of a set as the catalogue has it, however it is written (`fashion-mnist`); None for no set."""
+    key = name.lower().replace("-", "_")
+    return key if key in ENTRIES else None
+
+
 def names() -> list[tuple[str, str]]:
     """(name, one-line description) of every data set that `load` knows by name."""
     return [(name, entry.description) for name, entry in ENTRIES.items()]

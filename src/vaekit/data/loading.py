@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaekit.data.batch import Data, Splits
-from vaekit.data.catalogue import ENTRIES
+from vaekit.data.catalogue import ENTRIES, key_of
 from vaekit.data.fields import LAWS, fields_like, load_fields
 from vaekit.data.ground import ground_truth_of, load_ground_truth, named_by
 from vaekit.data.labels import known_labels
@@ -267,13 +267,12 @@ def _known(source: Original) -> str | None:
         return named_by(source) if source.expanduser().is_file() else None
     if not isinstance(source, str):
         return None
-    name = source.lower().replace("-", "_")
-    if name in ENTRIES:
+    if (name := key_of(source)) is not None:
         return name
     if (published := named_by(Path(source))) is not None and Path(source).expanduser().is_file():
         return published
     if not Path(source).expanduser().exists():
-        near = difflib.get_close_matches(name, ENTRIES, n=1)
+        near = difflib.get_close_matches(source.lower(), ENTRIES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UserError(
             f"no data {source!r}: {hint}expected one of {', '.join(ENTRIES)}, or the path of a file or folder"
