@@ -1,4 +1,4 @@
-"""Shared fixtures: float64 worlds, the folder of real data, a fixed seed for every test."""
+"""Shared fixtures: float64 worlds, the folder of real data, a browser, a fixed seed for every test."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +42,22 @@ def data_root() -> Path:
     if os.environ.get("VAEKIT_DATA_REQUIRED") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One headless Chromium for the tests of a file."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing = "playwright is not installed"
+    else:
+        missing = "" if Path(CHROMIUM).exists() else f"there is no {CHROMIUM}"
+    if missing:
+        if os.environ.get("VAEKIT_BROWSER_REQUIRED") == "1":
+            pytest.fail(f"a browser is required, but {missing}")
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
+        yield started
+        started.close()

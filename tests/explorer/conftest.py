@@ -1,9 +1,8 @@
-"""Tiny trained runs that the tests of the explorer share, what the page is told of each, and a browser."""
+"""Tiny trained runs that the tests of the explorer share, and what the page is told of each."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +13,6 @@ import vaekit
 from vaekit.data import ArrayData, Splits
 from vaekit.data.spec import Spec
 from vaekit.explorer import payload
-
-CHROMIUM = "/usr/bin/chromium"
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
-    "--no-first-run"
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """One headless Chromium for the tests of a file."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing = "playwright is not installed"
-    else:
-        missing = "" if Path(CHROMIUM).exists() else f"there is no {CHROMIUM}"
-    if missing:
-        if os.environ.get("VAEKIT_BROWSER_REQUIRED") == "1":
-            pytest.fail(f"a browser is required, but {missing}")
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,37 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from vaekit.report import write_report
-
-CHROMIUM = "/usr/bin/chromium"
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
-    "--no-first-run"
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    def missing(reason):
-        if os.environ.get("VAEKIT_BROWSER_REQUIRED") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        missing(f"there is no browser at {CHROMIUM}")
-    with sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield found
-        found.close()
 
 
 @pytest.mark.parametrize("kind", ["image", "table"])
