@@ -73,6 +73,11 @@ class Splits:
         """What the training data say of themselves."""
         return self.train.spec
 
+    @property
+    def held_out(self) -> tuple[str, Data]:
+        """What a trained model is looked at with: test data, or validation data where there are none."""
+        return ("test", self.test) if len(self.test) else ("validation", self.valid)
+
 
 def mix(*numbers: int) -> int:
     """One well-spread seed in 0..2^63-1 from several integers (splitmix64 steps)."""

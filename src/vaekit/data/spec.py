@@ -153,6 +153,14 @@ class Spec:
         """Whether one datum is (channels, height, width) with one or three channels."""
         return len(self.shape) == 3 and self.shape[0] in (1, 3)
 
+    def class_labels(self, count: int | None = None) -> list[str]:
+        """A text for every class of `y`: its name, or its number where classes have no names.
+
+        Args:
+            count: number of classes, where the spec does not say it.
+        """
+        return list(self.class_names or (str(k) for k in range(self.classes or count or 0)))
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `Spec.from_json` is the inverse."""
         return asdict(self)

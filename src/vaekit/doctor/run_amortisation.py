@@ -17,7 +17,7 @@ from vaekit.errors import UnsupportedError
 from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating
 from vaekit.models import Flat, Model, without_withheld
-from vaekit.report.codes import spread, take
+from vaekit.report.codes import evenly_shuffled, take
 from vaekit.schedules import value_of
 from vaekit.terms import Distortion, Rate
 
@@ -170,7 +170,7 @@ def amortisation(subject: Subject) -> list[Finding]:
     """
     data = subject.splits.test
     large = data.spec.dimensions > 1024
-    batch = take(data, spread(len(data), 32 if large else 64), subject.model)
+    batch = take(data, evenly_shuffled(len(data), 32 if large else 64), subject.model)
     try:
         gap = amortisation_gap(
             subject.model,

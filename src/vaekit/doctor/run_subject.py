@@ -19,7 +19,7 @@ from vaekit.errors import UnsupportedError
 from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating, split_batch
 from vaekit.models import Model, without_withheld
-from vaekit.report.codes import ACTIVE, Codes, encode, spread
+from vaekit.report.codes import ACTIVE, Codes, encode, evenly_shuffled
 from vaekit.runs import Run
 from vaekit.system import System
 from vaekit.terms import Distortion, Rate
@@ -239,5 +239,5 @@ def see(model: Model, data: Data, most: int, seed: int) -> Seen:
                 rates.append(torch.as_tensor(rate).expand(len(cost)).double())
     codes = replace(codes, batch={name: value.clone() for name, value in codes.batch.items()})
     whole = bool(costs)
-    rows = spread(len(data), most)  # as `encode` takes them
+    rows = evenly_shuffled(len(data), most)  # as `encode` takes them
     return Seen(codes, torch.cat(costs) if whole else None, torch.cat(rates) if whole else None, rows)

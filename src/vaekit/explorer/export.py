@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from vaekit.explorer.assemble import assemble
 from vaekit.explorer.loading import subject_of
@@ -12,12 +12,10 @@ from vaekit.files import write_text
 from vaekit.runs import Run
 
 if TYPE_CHECKING:
-    from vaekit.exporting import Graphs
+    from vaekit.exporting import Graphs, Precision
 
 LARGE = 8_000_000
 """Bytes of a page from which on its weights are stored in half precision, if nobody says otherwise."""
-
-Precision = Literal["float32", "float16", "int8"]
 
 
 def export_page(run: Run, path: Path, *, precision: Precision | None = None) -> str:

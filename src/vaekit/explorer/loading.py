@@ -14,7 +14,7 @@ from vaekit.explorer.whole import Whole, whole_spec
 from vaekit.metrics.passes import home_of
 from vaekit.models import Model
 from vaekit.randomness import own_stream, quiet
-from vaekit.report.codes import encode
+from vaekit.report.codes import encode, evenly
 from vaekit.runs import Run
 from vaekit.stages import Composed
 
@@ -73,13 +73,12 @@ def _model(run: Run, notes: list[str]) -> Model:
 
 def _held(run: Run, notes: list[str]) -> tuple[str, Data] | None:
     try:
-        splits = run.data()
+        return run.data().held_out
     except UserError as error:
         notes.append(
             f"There are no points on the map, and the range of each slider follows from the prior: {error}."
         )
         return None
-    return ("test", splits.test) if len(splits.test) else ("validation", splits.valid)
 
 
 def _contexts(run: Run, data: Data | None) -> tuple[Tensor, list[str]]:
@@ -87,8 +86,7 @@ def _contexts(run: Run, data: Data | None) -> tuple[Tensor, list[str]]:
     spec = run.spec
     context = spec.context or ()
     if run.record["data"]["options"].get("context") == "labels":
-        names = list(spec.class_names or (str(k) for k in range(context[0])))
-        return torch.eye(context[0]), names
+        return torch.eye(context[0]), spec.class_labels(context[0])
     if data is None:
         raise UserError(
             f"the model of {run.path} needs conditions, and the data that hold them cannot be had: put the "
@@ -96,7 +94,7 @@ def _contexts(run: Run, data: Data | None) -> tuple[Tensor, list[str]]:
         )
     size = torch.Size(context).numel()
     count = max(1, min(32, len(data), _NUMBERS // size))
-    rows = torch.linspace(0, len(data) - 1, count).round().long()
+    rows = evenly(len(data), count)
     return data.take(rows)["c"].cpu(), [f"condition of datum {row + 1}" for row in rows.tolist()]
 
 

@@ -66,7 +66,7 @@ def payload_of(subject: Subject) -> dict[str, Any]:
         "scale": _listed(spec.scale),
         "vocabulary": _listed(spec.vocabulary),
         "sound": None if spec.sound is None else asdict(spec.sound),
-        "classes": _listed(spec.class_names) or _numbers(spec.classes),
+        "classes": spec.class_labels() or None,
         "latents": _latents(subject),
         "order": list(range(subject.size)) if codes is None else codes.order,
         "discrete": bool(subject.discrete),
@@ -185,7 +185,3 @@ def _samplers(subject: Subject) -> list[dict[str, Any]]:
 
 def _listed(values: Sequence[Any] | None) -> list[Any] | None:
     return None if values is None else list(values)
-
-
-def _numbers(count: int | None) -> list[str] | None:
-    return None if count is None else [str(k) for k in range(count)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from vaekit.data.restore import original_units
 from vaekit.data.spec import Spec
 from vaekit.explorer.arrays import pack
+from vaekit.pictures import png
 from vaekit.report.latents import principal
 from vaekit.report.pictures import Pixels
 
@@ -40,16 +40,16 @@ def sheet(pixels: Pixels, x: Tensor, context: Tensor | None) -> dict[str, Any] |
     count = len(whole)
     for side in _SIDES:
         tiles = _shrunk(whole[:_TRIED], side)
-        each = len(_png(tiles, _across(len(tiles)))) / len(tiles)
+        each = len(_sheet(tiles, _across(len(tiles)))) / len(tiles)
         if each * count <= 0.9 * SHEET or side == _SIDES[-1]:
             break
     count = min(count, max(1, int(0.9 * SHEET / each)))
     while count:
         tiles = _shrunk(whole[:count], side)
-        png = _png(tiles, _across(count))
-        if len(png) <= SHEET:
+        whole_sheet = _sheet(tiles, _across(count))
+        if len(whole_sheet) <= SHEET:
             return {
-                "png": "data:image/png;base64," + base64.b64encode(png).decode("ascii"),
+                "png": "data:image/png;base64," + base64.b64encode(whole_sheet).decode("ascii"),
                 "width": tiles.shape[3],
                 "height": tiles.shape[2],
                 "across": _across(count),
@@ -72,18 +72,13 @@ def _across(count: int) -> int:
     return math.ceil(math.sqrt(count))
 
 
-def _png(tiles: Tensor, across: int) -> bytes:
-    from PIL import Image
-
+def _sheet(tiles: Tensor, across: int) -> bytes:
     count, channels, height, width = tiles.shape
     down = -(-count // across)
     canvas = torch.zeros(down * across, channels, height, width, dtype=torch.uint8)
     canvas[:count] = tiles
-    whole = canvas.view(down, across, channels, height, width).permute(0, 3, 1, 4, 2)
-    pixels = whole.reshape(down * height, across * width, channels).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(buffer, format="PNG", compress_level=6)
-    return buffer.getvalue()
+    whole = canvas.view(down, across, channels, height, width).permute(2, 0, 3, 1, 4)
+    return png(whole.reshape(channels, down * height, across * width))
 
 
 def values(spec: Spec, x: Tensor) -> dict[str, Any]:
@@ -101,8 +96,7 @@ def colours(spec: Spec, batch: dict[str, Tensor]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     y = batch.get("y")
     if y is not None and y.dim() == 1 and bool((y >= 0).any()):
-        count = spec.classes or int(y.max()) + 1
-        names = list(spec.class_names or (str(k) for k in range(count)))
+        names = spec.class_labels(int(y.max()) + 1)
         found.append({"name": "label", "kind": "class", "values": pack(y.int()), "names": names})
     if spec.factors and "factors" in batch:
         for column, (name, count) in enumerate(spec.factors.items()):

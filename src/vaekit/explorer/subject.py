@@ -9,11 +9,11 @@ from torch import Tensor
 
 from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError
-from vaekit.exporting import spread, told
+from vaekit.exporting import posterior_spread, spread, told
 from vaekit.metrics.passes import home_of
 from vaekit.models import LabelMarginal, Model
 from vaekit.randomness import quiet
-from vaekit.report.codes import Codes, apart
+from vaekit.report.codes import Codes, apart, columns_of, labels_of
 from vaekit.runs import Run
 
 SEED = 0
@@ -56,9 +56,8 @@ class Subject:
     @property
     def names(self) -> list[str]:
         """A name for every column, as in `Codes.labels`; that of a label names its class."""
-        found = [f"{name} {i + 1}" for name, shape in self.shapes.items() for i in range(shape.numel())]
-        classes = self.spec.class_names or [str(i) for i in range(self.spec.classes or 0)]
-        for column, label in zip(self.labels, classes, strict=False):
+        found = labels_of(self.shapes)
+        for column, label in zip(self.labels, self.spec.class_labels(), strict=False):
             found[column] = f"y {label}"
         return found
 
@@ -67,12 +66,7 @@ class Subject:
         """Columns that are shares of the classes of a label."""
         if not isinstance(self.model, LabelMarginal):
             return []
-        before = 0
-        for name, shape in self.shapes.items():
-            if name == "y":
-                return list(range(before, before + shape.numel()))
-            before += shape.numel()
-        return []
+        return list(columns_of(self.shapes).get("y", ()))
 
     @property
     def whole(self) -> bool:
@@ -149,10 +143,4 @@ class Subject:
         batch = {"x": x} if context is None else {"x": x, "c": context}
         codes = self.model.encode(batch)
         mean = torch.cat([codes[name].flatten(1) for name in self.shapes], dim=1)
-        try:
-            posterior = self.model.posterior(batch)
-        except UnsupportedError:  # a model that does not say it
-            return mean, None
-        parts = [spread(posterior[name]) for name in self.shapes]
-        known = [part.flatten(1) for part in parts if part is not None]
-        return mean, torch.cat(known, dim=1) if len(known) == len(parts) else None
+        return mean, posterior_spread(self.model, batch, list(self.shapes))

@@ -8,6 +8,7 @@ from typing import Any
 from vaekit.data.spec import Spec
 from vaekit.exporting.parts import Decoder, Encoder, Halves
 from vaekit.plain import plain
+from vaekit.report.codes import columns_of
 from vaekit.runs import Run, versions
 
 FORMAT = 1
@@ -26,16 +27,15 @@ def facts(
         precision: how weights are stored.
     """
     parts: dict[str, Decoder | Encoder] = {"decoder": halves.decoder, "encoder": halves.encoder}
-    first = 0
-    latents = []
-    for name, shape in halves.shapes.items():
-        latents.append({
+    latents = [
+        {
             "name": name,
-            "shape": list(shape),
-            "columns": [first, first + shape.numel()],
+            "shape": list(halves.shapes[name]),
+            "columns": [columns.start, columns.stop],
             "codes": halves.levels.get(name),
-        })  # fmt: skip
-        first += shape.numel()
+        }
+        for name, columns in columns_of(halves.shapes).items()
+    ]
     return {
         "format": FORMAT,
         "recipe": run.record["recipe"],

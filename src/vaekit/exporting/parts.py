@@ -16,7 +16,7 @@ from vaekit.distributions import Categorical, Discrete, PointMass, SparsePrecisi
 from vaekit.errors import UnsupportedError
 from vaekit.models import Model
 from vaekit.randomness import own_stream
-from vaekit.report.codes import apart
+from vaekit.report.codes import apart, labels_of
 from vaekit.trace import Batch
 
 ROWS = 5
@@ -35,6 +35,17 @@ def spread(distribution: Distribution) -> Tensor | None:
         return distribution.stddev
     except (NotImplementedError, UnsupportedError):
         return None
+
+
+def posterior_spread(model: Model, batch: Batch, names: Sequence[str]) -> Tensor | None:
+    """Standard deviations of q(z|x) side by side, (N, K); None where a latent has none, or it is not said."""
+    try:
+        posteriors = model.posterior(batch)
+    except UnsupportedError:
+        return None
+    parts = [spread(posteriors[name]) for name in names]
+    known = [part.flatten(1) for part in parts if part is not None]
+    return torch.cat(known, 1) if len(known) == len(parts) else None
 
 
 def told(spec: Spec, p: Distribution) -> Tensor:
@@ -160,7 +171,7 @@ class Halves:
     @property
     def columns(self) -> list[str]:
         """A name for every column: z 3, or z2 3 for the third of the second level; counted from 1."""
-        return [f"{name} {i + 1}" for name, shape in self.shapes.items() for i in range(shape.numel())]
+        return labels_of(self.shapes)
 
     def data(self, rows: int, seed: int = 0) -> tuple[Tensor, ...]:
         """Made-up data of the right kind: (x,) or (x, c)."""
@@ -211,15 +222,10 @@ def halve(model: Model, spec: Spec, names: Sequence[str] | None = None) -> Halve
         q = traced[name].q
         if not values[name].is_floating_point() and isinstance(q, Discrete):
             levels[name] = q.levels
-    try:
-        posteriors = model.posterior(batch)
-        spreads = all(spread(posteriors[name]) is not None for name in order)
-    except UnsupportedError:  # a model that does not say its posterior gives means alone
-        spreads = False
     likelihood = model.decode({name: values[name] for name in order}, *context)
     return Halves(
         decoder=Decoder(model, spec, shapes, frozenset(levels), spread(likelihood) is not None).eval(),
-        encoder=Encoder(model, order, bool(levels), spreads).eval(),
+        encoder=Encoder(model, order, bool(levels), posterior_spread(model, batch, order) is not None).eval(),
         shapes=shapes,
         levels=levels,
         spec=spec,

@@ -41,6 +41,18 @@ def pairs_of(codes: Codes, most: int = _PAIRS) -> list[tuple[int, int]]:
     return found
 
 
+def some_pairs(codes: Codes, most: int) -> list[tuple[int, int]]:
+    """The same, one at least.
+
+    Raises:
+        UnsupportedError: if there is none.
+    """
+    found = pairs_of(codes, most)
+    if not found:
+        raise UnsupportedError("there are no two held-out data, of different classes, to go between")
+    return found
+
+
 @torch.no_grad()
 def ways(
     codes: Codes, pairs: list[tuple[int, int]], steps: int, value: Callable[[Distribution], Tensor] = _mean
@@ -82,11 +94,17 @@ _HOW = (
 )
 
 
+HOW_TABLES = (
+    "Each table walks in a straight line from the codes of one held-out datum to those of another: every "
+    "step should be a believable datum."
+)
+
+
 @torch.no_grad()
 def pictures_between(pixels: Pixels, codes: Codes, held: str) -> Figure:
     """Rows of pictures: a held-out one, the way, and another held-out one."""
     steps = max(3, min(_STEPS, pixels.columns(_STEPS + 2) - 2))
-    pairs = _pairs(codes, max(2, min(_PAIRS, pixels.room() // (steps + 2))))
+    pairs = some_pairs(codes, max(2, min(_PAIRS, pixels.room() // (steps + 2))))
     decoded = ways(codes, pairs, steps)
     context = codes.batch.get("c")
     rows = []
@@ -117,7 +135,7 @@ def pictures_between(pixels: Pixels, codes: Codes, held: str) -> Figure:
 def rows_between(columns: Columns, codes: Codes, held: str) -> Figure:
     """Tables: the values of every column on the way from one held-out row to another."""
     shares = (0.0, 0.25, 0.5, 0.75, 1.0)
-    pairs = _pairs(codes, 2)
+    pairs = some_pairs(codes, 2)
     decoded = ways(codes, pairs, len(shares))
     shown = columns.shown
     tables = []
@@ -140,19 +158,11 @@ def rows_between(columns: Columns, codes: Codes, held: str) -> Figure:
     return Figure(
         key="between",
         title="Between two data",
-        how="Each table walks in a straight line from the codes of one held-out datum to those of another: "
-        "every step should be a believable datum.",
+        how=HOW_TABLES,
         tables=tuple(tables),
         caption=f"At the sides two {held} data{_chosen(codes)}; between them likelihood means on the line of "
         f"their posterior means; those at 0 and 100 % are their reconstructions.{columns.remark}",
     )
-
-
-def _pairs(codes: Codes, most: int) -> list[tuple[int, int]]:
-    found = pairs_of(codes, most)
-    if not found:
-        raise UnsupportedError("there are no two held-out data, of different classes, to go between")
-    return found
 
 
 def _chosen(codes: Codes) -> str:

@@ -48,7 +48,7 @@ class Codes:
     @property
     def labels(self) -> list[str]:
         """A name for every column: z 3, or z2 3 for the third of the second level; counted from 1."""
-        return [f"{name} {i + 1}" for name, shape in self.shapes.items() for i in range(shape.numel())]
+        return labels_of(self.shapes)
 
     @property
     def level(self) -> list[int]:
@@ -96,6 +96,20 @@ class Codes:
         return decoded
 
 
+def columns_of(shapes: Mapping[str, torch.Size]) -> dict[str, range]:
+    """The columns of every latent where all stand side by side: latent name -> columns."""
+    found, start = {}, 0
+    for name, shape in shapes.items():
+        found[name] = range(start, start + shape.numel())
+        start += shape.numel()
+    return found
+
+
+def labels_of(shapes: Mapping[str, torch.Size]) -> list[str]:
+    """A name for every column: z 3, or z2 3 for the third of the second level; counted from 1."""
+    return [f"{name} {i + 1}" for name, columns in columns_of(shapes).items() for i in range(len(columns))]
+
+
 def apart(values: Tensor, shapes: Mapping[str, torch.Size], discrete: Collection[str]) -> dict[str, Tensor]:
     """Latents that stand side by side, (R, K), as a model takes them: latent name -> (R, *event).
 
@@ -117,11 +131,15 @@ def take(data: Data, rows: Sequence[int] | Tensor, model: Model) -> Batch:
     return {name: value.to(where) for name, value in data.take(rows).items()}
 
 
-def spread(size: int, most: int) -> Tensor:
-    """Numbers of at most `most` of `size` data, evenly spread over the set, in a shuffled order: (n,)."""
-    count = min(most, size)
-    rows = torch.linspace(0, size - 1, count).round().long()
-    return rows[torch.randperm(count, generator=torch.Generator().manual_seed(0))]
+def evenly(size: int, most: int) -> Tensor:
+    """Numbers of at most `most` of `size` data, evenly spread over the set: (n,)."""
+    return torch.linspace(0, size - 1, min(most, size)).round().long()
+
+
+def evenly_shuffled(size: int, most: int) -> Tensor:
+    """The same in a shuffled order, which is always the same one: (n,)."""
+    rows = evenly(size, most)
+    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))]
 
 
 @torch.no_grad()
@@ -130,7 +148,7 @@ def encode(model: Model, data: Data, most: int, source: Model | None = None) -> 
 
     Random numbers come from torch's global generator: fork and seed it outside.
     """
-    rows = spread(len(data), most)
+    rows = evenly_shuffled(len(data), most)
     batch, count = take(data, rows, model), len(rows)
     shown = without_withheld(model, batch)
     pieces = [{name: value[i : i + _CHUNK] for name, value in shown.items()} for i in range(0, count, _CHUNK)]

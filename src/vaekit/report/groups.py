@@ -15,7 +15,7 @@ from vaekit.data.batch import Data
 from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError
 from vaekit.models import Classifier, without_withheld
-from vaekit.report.codes import Codes, take
+from vaekit.report.codes import Codes, columns_of, evenly, take
 from vaekit.report.heat import heat
 from vaekit.report.look import Array, label_text
 from vaekit.report.parts import Figure, Picture, Table
@@ -56,7 +56,7 @@ def labelled(codes: Codes, train: Data) -> Labelled:
     if y is None or y.dim() != 1:
         raise UnsupportedError("the data have no classes")
     columns = _columns(codes)
-    rows = torch.linspace(0, len(train) - 1, min(_TRAINING, len(train))).round().long()
+    rows = evenly(len(train), _TRAINING)
     parts, labels, xs = [], [], []
     for piece in rows.split(500):
         batch = take(train, piece, codes.model)
@@ -80,13 +80,10 @@ def labelled(codes: Codes, train: Data) -> Labelled:
 
 def _columns(codes: Codes) -> list[int]:
     """Columns of what is no label."""
-    found: list[int] = []
-    start = 0
-    for name, shape in codes.shapes.items():
-        if name not in codes.model.withheld:
-            found += range(start, start + shape.numel())
-        start += shape.numel()
-    return found
+    each = columns_of(codes.shapes)
+    return [
+        column for name, columns in each.items() if name not in codes.model.withheld for column in columns
+    ]
 
 
 def neighbour_classes(train: Array, train_y: Array, test: Array, k: int = NEIGHBOURS) -> Array:
@@ -217,7 +214,7 @@ def confusions(codes: Codes, spec: Spec, classifier: Classifier, held: str) -> F
     told = classifier.classify(without_withheld(codes.model, codes.batch)).argmax(-1)
     count = classifier.classes
     shares = confusion(told, y, count)
-    names = [label_text(name, 12) for name in spec.class_names or [str(i) for i in range(count)]]
+    names = [label_text(name, 12) for name in spec.class_labels(count)]
     right, error = share_right(told[y >= 0].cpu().numpy(), y[y >= 0].cpu().numpy())
     apart = shares * (1 - np.eye(count))
     i, j = divmod(int(apart.argmax()), count)

@@ -187,9 +187,7 @@ def _groups(codes: Codes, spec: Spec) -> tuple[Array | None, list[str], str]:
     """Number of the group of every datum, names of the groups, and what they are groups of."""
     y: Tensor | None = codes.batch.get("y")
     if y is not None and y.dim() == 1:
-        count = spec.classes or int(y.max()) + 1
-        names = list(spec.class_names or [str(i) for i in range(count)])
-        return y.cpu().numpy(), names, "class"
+        return y.cpu().numpy(), spec.class_labels(int(y.max()) + 1), "class"
     factors = codes.batch.get("factors")
     if factors is not None and spec.factors:
         sizes = {name: i for i, (name, n) in enumerate(spec.factors.items()) if n > 1}

@@ -19,7 +19,7 @@ from vaekit.metrics.dependence import Dependence, total_correlation
 from vaekit.metrics.latents import mutual_information
 from vaekit.metrics.matching import prior_match
 from vaekit.models import without_withheld
-from vaekit.report.codes import Codes
+from vaekit.report.codes import Codes, columns_of
 from vaekit.report.look import DATA, MODEL, SOFT, Array, draw, plain_ticks
 from vaekit.report.parts import Figure, Key, Picture, Table
 from vaekit.report.scores import number
@@ -94,10 +94,7 @@ def _priors(codes: Codes) -> tuple[dict[int, Array | None], bool]:
     given = False
     count = len(codes.means)
     trace = codes.model(without_withheld(codes.model, codes.batch))
-    start = 0
-    for name, shape in codes.shapes.items():
-        columns = range(start, start + shape.numel())
-        start += shape.numel()
+    for name, columns in columns_of(codes.shapes).items():
         latent = trace.latents.get(name)
         if latent is None or name in (*codes.discrete, *codes.model.withheld):
             continue
@@ -113,7 +110,7 @@ def _priors(codes: Codes) -> tuple[dict[int, Array | None], bool]:
         except NotImplementedError:
             continue
         given = given or bool(p.batch_shape)
-        flat = drawn.reshape(-1, shape.numel()).double().cpu().numpy()
+        flat = drawn.reshape(-1, len(columns)).double().cpu().numpy()
         found |= {column: flat[:, i] for i, column in enumerate(columns)}
     return found, given
 
@@ -260,12 +257,10 @@ def _marginal_kl(value: float, size: Any, full: bool) -> tuple[str, ...]:
 def code_shares(codes: Codes) -> list[tuple[str, Array, float]]:
     """Of every discrete latent: name, how often each code is used, most used first, and perplexity."""
     found = []
-    start = 0
-    for name, shape in codes.shapes.items():
-        values = codes.means[:, start : start + shape.numel()]
-        start += shape.numel()
+    for name, columns in columns_of(codes.shapes).items():
         if name not in codes.discrete:
             continue
+        values = codes.means[:, columns.start : columns.stop]
         levels = int(codes.model.get_submodule(f"posteriors.{codes.model.names.index(name)}").codes)  # type: ignore[arg-type]  # nn.Module
         counts = torch.bincount(values.long().flatten().cpu(), minlength=levels).double()
         shares = (counts / counts.sum()).sort(descending=True).values.numpy()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaekit.data.batch import Batch, Data
 from vaekit.data.spec import Spec
-from vaekit.report.codes import Codes, take
+from vaekit.report.codes import Codes, evenly, take
 from vaekit.report.columns import Columns
 from vaekit.report.look import DATA, MODEL, SOFT, Array, draw, plain_ticks
 from vaekit.report.parts import Figure, Key, Picture, Table
@@ -128,7 +128,7 @@ def closeness(codes: Codes, train: Data, samples: Tensor, smooth: bool) -> tuple
         sets.append(codes.decode(codes.means[: len(x)], codes.context(slice(0, len(x)))).mean)
     most = max(1000, int(_WORK / (sum(map(len, sets)) * x[0].numel())))
     count = min(len(train), most)
-    rows = torch.linspace(0, len(train) - 1, count).round().long()
+    rows = evenly(len(train), count)
     found = find_nearest(torch.cat([part.reshape(-1, *x.shape[1:]) for part in sets]), train, rows, codes)
     parts = found.distance.cpu().split([len(part) for part in sets])
     rebuilt = parts[2] if len(parts) > 2 else None

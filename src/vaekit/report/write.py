@@ -99,8 +99,7 @@ def _figures(run: RunLike, notes: list[str]) -> list[Figure]:
     except UserError as error:
         notes.append(f"The pictures are left out: {error}")
         return found
-    held = "test" if len(splits.test) else "validation"
-    data = splits.test if len(splits.test) else splits.valid
+    held, data = splits.held_out
     where, _ = home_of(model)
     with quiet(model, where, SEED):
         codes = encode(model, data, MOST, run.generator())
