@@ -4,6 +4,7 @@
     records/HASH.json  the record of a run that is finished or has failed, written whole or not at all
     runs/HASH/         its run directory, where more than the record is kept
     work/HASH/         the run directory of a run at work: whoever takes it over goes on from its checkpoint
+    work/stack-HASH/   a stack at work; when it is trained, the run directories of its runs
     claims             one byte for every hash, locked by the process that works on it
 
 A claim is a lock of the operating system, which ends with the process that holds it, however that ends:
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -23,10 +24,13 @@ from typing import Any, Literal
 from vaekit.errors import UserError
 from vaekit.files import disk_errors, read_json, write_json
 from vaekit.runs import STATE
+from vaekit.stacked import STACK
 from vaekit.studies.call import Call, canonical
+from vaekit.studies.unit import joint_hash
 
 FORMAT = 1
 STUDY, RECORDS, RUNS, WORK, CLAIMS = "study.json", "records", "runs", "work", "claims"
+_STACK = "stack-"
 
 Keep = Literal["record", "weights", "all"]
 """What stays of a finished run. record: its scores and the last row of its curves, a few kilobytes. weights:
@@ -114,6 +118,13 @@ class Store:
         if kept.exists() and not place.exists():  # killed between the two moves of `put_away`
             with disk_errors(kept, "move"):
                 os.rename(kept, place)
+        for trained in self.path.glob(f"{WORK}/{_STACK}*/{call.hash}"):
+            folder = trained.parent
+            if not (folder / STACK).exists() and not place.exists():  # all of the stack is trained
+                with disk_errors(trained, "move"):
+                    os.rename(trained, place)
+                if all(path.name.startswith(".") for path in folder.iterdir()):
+                    shutil.rmtree(folder, ignore_errors=True)
         return place
 
     def put_away(self, call: Call, record: Record, keep: Keep) -> None:
@@ -136,6 +147,30 @@ class Store:
             shutil.rmtree(self.path / WORK / hash_, ignore_errors=True)
             for draft in (self.path / WORK).glob(f".{hash_}.*"):
                 shutil.rmtree(draft, ignore_errors=True)
+
+    # -- stacks --------------------------------------------------------------------------------------------
+
+    def stack(self, calls: Sequence[Call]) -> Path:
+        """The folder of a stack at work, if it has been begun."""
+        return self.path / WORK / f"{_STACK}{joint_hash(calls)}"
+
+    def stacks(self) -> list[tuple[str, list[str]]]:
+        """Stacks that are being trained, or were when their worker was killed: hash, and hashes of the runs,
+        none where it is damaged."""
+        found = []
+        for path in sorted((self.path / WORK).glob(f"{_STACK}*/{STACK}")):
+            try:
+                names = [str(call["name"]) for call in read_json(path)["calls"]]
+            except (UserError, KeyError, TypeError):
+                names = []
+            found.append((path.parent.name.removeprefix(_STACK), names))
+        return found
+
+    def forget_stack(self, hash_: str) -> None:
+        """Remove a stack, unless another process is at it; its runs begin anew."""
+        with self.claim(hash_) as mine:
+            if mine:
+                shutil.rmtree(self.path / WORK / f"{_STACK}{hash_}", ignore_errors=True)
 
     # -- claims --------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,8 +28,9 @@ def rows(study: Study, out: str | Path) -> list[Row]:
 
     Columns: `hash`; `status` (finished, failed, or open); `method`, `recipe`, `data`, `seed`;
     `arguments.NAME`, `training.NAME` and `data.NAME`, what the call says; `LABEL/FIGURE`, the scores;
-    `last.NAME`, the last row of the training's record; `seconds` in all, and `seconds.NAME`; `device`,
-    `started`, `error`. What a run does not have is None.
+    `last.NAME`, the last row of the training's record; `seconds` in all, and `seconds.NAME`, of a run from a
+    stack its share; `device`; `stacked`, the models of its stack, or `apart`, why a run of a study with
+    stacks was trained by itself; `started`, `error`. What a run does not have is None.
 
     Args:
         study: which.
@@ -58,7 +60,26 @@ def _row(call: Call, record: Mapping[str, Any] | None) -> Row:
     row |= {f"last.{name}": value for name, value in record["last"].items()}
     row["seconds"] = record["seconds"].get("total", sum(spent.values()) if spent else None)
     row |= {f"seconds.{name}": value for name, value in spent.items()}
-    return row | {name: record.get(name) for name in ("device", "started", "error")}
+    return row | {name: record.get(name) for name in ("device", "stacked", "apart", "started", "error")}
+
+
+def stacking(table: Sequence[Row]) -> list[str]:
+    """In sentences: how many runs were trained in stacks, and how many by themselves for which reason."""
+    sizes = [row["stacked"] for row in table if row.get("stacked")]
+    reasons = Counter(row["apart"] for row in table if row.get("apart"))
+    found = []
+    if sizes:
+        found.append(f"{_runs(len(sizes))} trained in stacks of {_range(sizes)} models.")
+    found += [f"{_runs(number)} trained apart: {why}." for why, number in reasons.most_common()]
+    return found
+
+
+def _runs(count: int) -> str:
+    return "One run was" if count == 1 else f"{count:,} runs were"
+
+
+def _range(sizes: Sequence[int]) -> str:
+    return f"{min(sizes)} to {max(sizes)}" if min(sizes) < max(sizes) else str(max(sizes))
 
 
 def columns(table: Sequence[Row]) -> dict[str, list[Any]]:

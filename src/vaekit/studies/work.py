@@ -14,9 +14,9 @@ from typing import Any, Literal
 from vaekit import api
 from vaekit.data.batch import Splits
 from vaekit.errors import UserError
-from vaekit.files import disk_errors
+from vaekit.files import disk_errors, read_json
 from vaekit.randomness import own_stream
-from vaekit.runs import Run, build_system, find_recipe, versions
+from vaekit.runs import RECORD, Run, build_system, find_recipe, versions
 from vaekit.studies.call import Call
 from vaekit.studies.data import WORLDS, splits_of, truth_of
 from vaekit.studies.scores import Trained, take
@@ -31,7 +31,12 @@ Stop = Callable[[], bool]
 
 
 def work(
-    store: Store, call: Call, keep: Keep = "record", device: str = "auto", stop: Stop | None = None
+    store: Store,
+    call: Call,
+    keep: Keep = "record",
+    device: str = "auto",
+    stop: Stop | None = None,
+    apart: str | None = None,
 ) -> Status:
     """Carry out one run, or go on with it where a former worker stopped.
 
@@ -41,6 +46,7 @@ def work(
         keep: what stays of it.
         device: where it is trained.
         stop: asked after every step; where it says so, the run ends with a checkpoint.
+        apart: in a study whose runs are stacked, why this one is not.
 
     Returns:
         finished or failed, with a record in the store; taken, if another process is at it or has done it.
@@ -64,7 +70,7 @@ def work(
             record["error"] = one_line(error)
             record["traceback"] = traceback.format_exc()
             record["seconds"] = {"total": round(time.monotonic() - begun, 3)}
-        store.put_away(call, record, keep)
+        store.put_away(call, record | {"stacked": _stacked(place), "apart": apart}, keep)
         return "finished" if record["status"] == "finished" else "failed"
 
 
@@ -86,7 +92,6 @@ def failed(call: Call, error: str | None) -> Record:
 def _carried_out(call: Call, place: Path, device: str, stop: Stop | None) -> Record:
     """What the record of a run gains by training and scoring it."""
     splits = splits_of(call)
-    _tidy(place)
     run = _trained(call, place, splits, device, stop)
     seconds = {"training": run.record["seconds"]}
     where = api.pick_device(device)
@@ -108,34 +113,62 @@ def _carried_out(call: Call, place: Path, device: str, stop: Stop | None) -> Rec
     }  # fmt: skip
 
 
-def _tidy(place: Path) -> None:
-    """Remove what a former worker has begun, where nothing can go on from it."""
-    if place.exists():
-        try:
-            Run.open(place).state()
-        except UserError:
-            with disk_errors(place, "remove"):
-                shutil.rmtree(place)
+def _begun(place: Path, splits: Splits) -> Run | None:
+    """What a former worker has left; it is removed where nothing can go on from it."""
+    if not place.exists():
+        return None
+    try:
+        run = Run.open(place, data=splits)
+        if not _ended(run):
+            run.state()
+        return run
+    except UserError:
+        with disk_errors(place, "remove"):
+            shutil.rmtree(place)
+        return None
+
+
+def _ended(run: Run) -> bool:
+    """Whether there is nothing left to train: it has its weights, or failed in a stack."""
+    status = run.record.get("status")
+    return (status == "finished" and run.weights.exists()) or (status == "failed" and "stacked" in run.record)
+
+
+def _stacked(place: Path) -> int | None:
+    """Models in the stack that the run was trained in, or None."""
+    found = read_json(place / RECORD).get("stacked") if (place / RECORD).is_file() else None
+    return None if found is None else int(found["models"])
 
 
 def _trained(call: Call, place: Path, splits: Splits, device: str, stop: Stop | None) -> Run:
     def show(at: Progress, batches: int, fetch: Callable[[], dict[str, float]]) -> bool:
         return stop is not None and stop()
 
-    if place.exists():
+    begun = _begun(place, splits)
+    if begun is not None and _ended(begun):
+        if begun.record["status"] == "failed":
+            raise UserError(begun.record["error"])
+        return begun
+    if begun is not None:
         return api.resume(place, data=splits, device=device, show=show)
+    return api.train(
+        call.recipe, splits, out=place, seed=call.seed, device=device, show=show,
+        checkpoint_seconds=CHECKPOINT_SECONDS, **settings_of(call, splits), **arguments_of(call),
+    )  # fmt: skip
+
+
+def settings_of(call: Call, splits: Splits) -> dict[str, Any]:
+    """The settings of a call's training as `vaekit.train` takes them."""
     settings = dict(call.training)
     if settings["steps"] is not None and settings["epochs"] is None:
         # exactly so many steps: the default number of epochs would end the training of a large set before
         size = settings["batch_size"] or _batch_size(call, splits)
         settings["epochs"] = math.ceil(settings["steps"] / math.ceil(len(splits.train) / size))
-    return api.train(
-        call.recipe, splits, out=place, seed=call.seed, device=device, show=show,
-        checkpoint_seconds=CHECKPOINT_SECONDS, **settings, **_arguments(call),
-    )  # fmt: skip
+    return settings
 
 
-def _arguments(call: Call) -> dict[str, Any]:
+def arguments_of(call: Call) -> dict[str, Any]:
+    """The arguments of a call's recipe as it takes them."""
     return {name: tuple(v) if isinstance(v, list) else v for name, v in call.arguments.items()}
 
 
