@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from vaekit.cli.progress import say
 from vaekit.cli.words import bold, count, duration, table
 from vaekit.errors import UserError
+from vaekit.studies.queue import Progress
 from vaekit.studies.reading import read, stem_of
-from vaekit.studies.runner import Engine, Interrupted, Progress, run
+from vaekit.studies.runner import Engine, Interrupted, run
 from vaekit.studies.store import STUDY, Keep
 from vaekit.studies.study import Study
 from vaekit.studies.summary import write_summary
