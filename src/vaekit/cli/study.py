@@ -156,6 +156,8 @@ class _Watch:
             self.first = False
             if at.before:
                 say(f"{count(at.done)} are finished and {count(at.failed)} have failed already")
+            if at.kept:
+                say(f"{count(at.kept)} were kept with their weights: they are scored, not trained")
             if sys.stderr.isatty():
                 from rich.console import Console
                 from rich.live import Live

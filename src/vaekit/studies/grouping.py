@@ -58,6 +58,9 @@ def units_of(calls: Sequence[Call], most: int, store: Store) -> list[Unit]:
         return units + [Unit((call,)) for call in left.values()]
     alike: dict[str, list[Call]] = {}
     for call in left.values():
+        if store.begun(call.hash):  # by itself, or only to be scored: it goes on so
+            units.append(Unit((call,)))
+            continue
         key = {"recipe": call.recipe, "data": call.data, "place": call.place, "training": call.training}
         alike.setdefault(canonical(key), []).append(call)
     for members in alike.values():

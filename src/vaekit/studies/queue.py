@@ -32,6 +32,7 @@ class Progress:
         running: at work, those of a stack counted one by one.
         lost: workers that died.
         before: runs that were done or had failed when this began.
+        kept: runs that are scored and not trained, since a run of the same training was kept.
         began: a moment of `time.monotonic`.
     """
 
@@ -41,6 +42,7 @@ class Progress:
     running: int = 0
     lost: int = 0
     before: int = 0
+    kept: int = 0
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -72,6 +74,11 @@ class Queue:
         self.losses: Counter[str] = Counter()
         waiting = [call for call in calls if self._is_open(call, retry)]
         self.progress.before = self.progress.done + self.progress.failed
+        kept = store.kept() if waiting else {}
+        for call in waiting:
+            if call.trained in kept:
+                store.take_over(kept[call.trained], call)
+                self.progress.kept += 1
         units = units_of(waiting, most, store)
         self.why = {unit.calls[0].hash: unit.why for unit in units if unit.why is not None}
         self.waiting = deque(units)

@@ -3,6 +3,8 @@
     study.json         which runs the study has, in their order
     records/HASH.json  the record of a run that is finished or has failed, written whole or not at all
     runs/HASH/         its run directory, where more than the record is kept
+    arrays/HASH.safetensors  what a score of several runs needs of it
+    collected.json     scores of several runs, which the table need not compute again
     work/HASH/         the run directory of a run at work: whoever takes it over goes on from its checkpoint
     work/stack-HASH/   a stack at work; when it is trained, the run directories of its runs
     claims             one byte for every hash, locked by the process that works on it
@@ -17,19 +19,24 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from vaekit.errors import UserError
-from vaekit.files import disk_errors, read_json, write_json
+from vaekit.files import disk_errors, read_json, read_tensors, write_json
 from vaekit.runs import STATE
 from vaekit.stacked import STACK
-from vaekit.studies.call import Call, canonical
+from vaekit.studies.call import Call, canonical, hash_of_trained
 from vaekit.studies.unit import joint_hash
 
 FORMAT = 1
 STUDY, RECORDS, RUNS, WORK, CLAIMS = "study.json", "records", "runs", "work", "claims"
+ARRAYS, COLLECTED = "arrays", "collected.json"
+LEFT = "arrays.safetensors"
+"""In a run directory: what scores of several runs need of it."""
 _STACK = "stack-"
 
 Keep = Literal["record", "weights", "all"]
@@ -109,6 +116,16 @@ class Store:
         path = self.path / RECORDS / f"{hash_}.json"
         with disk_errors(path, "remove"):
             path.unlink(missing_ok=True)
+            (self.path / ARRAYS / f"{hash_}.safetensors").unlink(missing_ok=True)
+
+    def arrays(self, hash_: str) -> dict[str, Tensor] | None:
+        """What a run left for scores of several runs, or None.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        path = self.path / ARRAYS / f"{hash_}.safetensors"
+        return read_tensors(path)[0] if path.is_file() else None
 
     # -- run directories -----------------------------------------------------------------------------------
 
@@ -131,6 +148,9 @@ class Store:
         """Write the record of a finished run, and keep of its run directory what is to be kept."""
         place, kept = self.path / WORK / call.hash, self.path / RUNS / call.hash
         with disk_errors(place, "move"):
+            if (place / LEFT).exists():
+                (self.path / ARRAYS).mkdir(exist_ok=True)
+                os.replace(place / LEFT, self.path / ARRAYS / f"{call.hash}.safetensors")
             if keep != "record" and record["status"] == "finished":
                 if keep == "weights":
                     for state in place.rglob(STATE):
@@ -147,6 +167,36 @@ class Store:
             shutil.rmtree(self.path / WORK / hash_, ignore_errors=True)
             for draft in (self.path / WORK).glob(f".{hash_}.*"):
                 shutil.rmtree(draft, ignore_errors=True)
+
+    def begun(self, hash_: str) -> bool:
+        """Whether a run at work, or one whose weights were kept, has a run directory of its own already."""
+        return (self.path / WORK / hash_).exists()
+
+    def kept(self) -> dict[str, str]:
+        """Of runs that were kept with their weights: hash of what was trained -> hash of the call."""
+        found = {}
+        with disk_errors(self.path, "read"):
+            names = [path.name for path in (self.path / RUNS).iterdir()]
+        for name in names:
+            path = self.path / RECORDS / f"{name}.json"
+            with suppress(UserError, KeyError, TypeError, ValueError):
+                found[hash_of_trained(read_json(path)["call"])] = name
+        return found
+
+    def take_over(self, kept: str, call: Call) -> None:
+        """Let a run that was kept be the run of another call, which trains the same: it is scored anew.
+
+        Files are linked where the disk can do that; none of them is changed in place.
+        """
+        with self.claim(call.hash) as mine:
+            place = self.path / WORK / call.hash
+            if not mine or place.exists():
+                return
+            draft = place.with_name(f".{call.hash}.part")
+            with disk_errors(place, "create"):
+                shutil.rmtree(draft, ignore_errors=True)
+                shutil.copytree(self.path / RUNS / kept, draft, copy_function=_linked)
+                os.rename(draft, place)
 
     # -- stacks --------------------------------------------------------------------------------------------
 
@@ -203,3 +253,10 @@ class Store:
             yield True
         finally:
             fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, place)
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

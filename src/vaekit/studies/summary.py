@@ -335,5 +335,5 @@ def _short(methods: Sequence[str]) -> list[str]:
 def _title(name: str) -> str:
     """A score's name without its label, where the label says nothing: "evaluation/elbo" is "elbo"."""
     label, _, figure = name.partition("/")
-    plain = label in ("evaluation", "disentanglement")
+    plain = label in ("evaluation", "disentanglement", figure)
     return label_text((figure if plain else name).replace("_", " "), 32)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from vaekit.errors import UserError
 from vaekit.files import disk_errors, write_bytes, write_whole
 from vaekit.studies.call import Call
+from vaekit.studies.collected import collected
 from vaekit.studies.store import RECORDS, Store
 from vaekit.studies.study import Study
 
@@ -41,7 +42,10 @@ def rows(study: Study, out: str | Path) -> list[Row]:
     """
     store = Store(Path(out))
     known = store.finished() if (store.path / RECORDS).is_dir() else set()
-    return [_row(call, store.read(call) if call.hash in known else None) for call in study.calls]
+    found = [_row(call, store.read(call) if call.hash in known else None) for call in study.calls]
+    done = [call for call, row in zip(study.calls, found, strict=True) if row["status"] == "finished"]
+    together = collected(done, store)
+    return [row | together.get(row["hash"], {}) for row in found]
 
 
 def _row(call: Call, record: Mapping[str, Any] | None) -> Row:

@@ -11,16 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from vaekit import api
 from vaekit.data.batch import Splits
 from vaekit.errors import UserError
-from vaekit.files import disk_errors, read_json
+from vaekit.files import disk_errors, read_json, write_tensors
 from vaekit.randomness import own_stream
 from vaekit.runs import RECORD, Run, build_system, find_recipe, versions
 from vaekit.studies.call import Call
 from vaekit.studies.data import WORLDS, splits_of, truth_of
-from vaekit.studies.scores import Trained, take
-from vaekit.studies.store import Keep, Record, Store
+from vaekit.studies.scores import LEAVING, Trained, take
+from vaekit.studies.store import LEFT, Keep, Record, Store
 from vaekit.trainer import Progress
 
 CHECKPOINT_SECONDS = 60.0
@@ -97,16 +99,25 @@ def _carried_out(call: Call, place: Path, device: str, stop: Stop | None) -> Rec
     where = api.pick_device(device)
     trained = Trained(run.model().to(where), splits, truth_of(call), run.classifier())
     scores: dict[str, float | None] = {}
+    arrays: dict[str, Tensor] = {}
+    former = run.record.get("scored", {})
     for label, options in call.scores.items():
         begun = time.monotonic()
-        scores |= take(label, options, trained)
+        if former.get(label) == options and options["take"] not in LEAVING:
+            # a run that was kept, and is asked for more scores
+            scores |= {k: v for k, v in run.record["scores"].items() if k.startswith(f"{label}/")}
+            continue
+        figures, left = take(label, options, trained)
+        scores, arrays = scores | figures, arrays | left
         seconds[label] = round(time.monotonic() - begun, 3)
+    if arrays:
+        write_tensors(place / LEFT, arrays)
     rows = run.metrics()
     last = {
         name: value for name, value in (rows[-1] if rows else {}).items()
         if isinstance(value, int | float) and name != "seconds"
     }  # fmt: skip
-    run.update(scores=scores, data={**run.record["data"], **_source(call)})
+    run.update(scores=scores, scored=call.scores, data={**run.record["data"], **_source(call)})
     return {
         "status": "finished", "scores": scores, "last": last, "seconds": seconds, "device": str(where),
         "arguments": run.record["arguments"],
