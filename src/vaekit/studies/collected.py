@@ -62,8 +62,8 @@ def collected(calls: Sequence[Call], store: Store) -> dict[str, Figures]:
     cells: dict[str, list[Call]] = {}
     for call in calls:
         if any(options["take"] in COLLECTED_SCORES for options in call.scores.values()):
-            key = {name: value for name, value in call.content().items() if name != "seed"}
-            cells.setdefault(canonical(key), []).append(call)
+            said = {name: value for name, value in call.content().items() if name != "seed"}
+            cells.setdefault(canonical(said), []).append(call)
     if not cells:
         return {}
     known = _known(store)
