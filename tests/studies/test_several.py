@@ -12,7 +12,7 @@ from vaekit.disentanglement import udr
 from vaekit.errors import UserError
 from vaekit.metrics import codes_and_rates
 from vaekit.metrics import udr as udr_of
-from vaekit.studies import Study, rows, run, write_summary
+from vaekit.studies import Study, chain, fixed, product, rows, run, sweep, write_summary
 from vaekit.studies import collected as collecting
 from vaekit.studies import work as units
 from vaekit.studies.store import Store
@@ -113,6 +113,28 @@ def test_kept_runs_are_scored_and_not_trained(tiny, tmp_path, trained, monkeypat
     assert taken[4:] == ["evaluation"] * 2
     assert trained == [0, 1, 2]
     assert "stacked" not in {name for row in rows(other, tmp_path / "s") for name in row if row[name]}
+
+
+def test_a_run_that_is_scored_anew_keeps_how_it_was_trained(tmp_path):
+    points = chain(
+        product(fixed({"recipe": "beta_vae"}), sweep({"seed": [0, 1]})),
+        fixed({"recipe": "adversarial_autoencoder"}),
+    )
+    tiny = {
+        "data": "digits",
+        "data.limit": 20,
+        "arguments": {"latents": 2, "hidden": [4]},
+        "training.steps": 2,
+    }
+    points = product(points, fixed(tiny))
+    table = []
+    for scores in ({}, {"evaluation": {"limit": 5}}):
+        study = Study.of(points, scores)
+        run(study, tmp_path / "s", workers=0, keep="weights", stacked=True)
+        table.append([(row["stacked"], row["apart"]) for row in rows(study, tmp_path / "s")])
+    assert table[0] == table[1]
+    assert [stacked for stacked, _ in table[0]] == [2, 2, None]
+    assert "players" in table[0][2][1]
 
 
 def test_what_was_not_kept_is_trained(tiny, tmp_path, trained):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,16 +69,20 @@ def _row(call: Call, record: Mapping[str, Any] | None) -> Row:
 def stacking(table: Sequence[Row]) -> list[str]:
     """In sentences: how many runs were trained in stacks, and how many by themselves for which reason."""
     sizes = [row["stacked"] for row in table if row.get("stacked")]
-    reasons = Counter(row["apart"] for row in table if row.get("apart"))
-    found = []
-    if sizes:
-        found.append(f"{_runs(len(sizes))} trained in stacks of {_range(sizes)} models.")
-    found += [f"{_runs(number)} trained apart: {why}." for why, number in reasons.most_common()]
+    reasons: dict[str, list[str]] = {}
+    for row in table:
+        if row.get("apart"):
+            reasons.setdefault(row["apart"], []).append(row["method"])
+    found = [f"{_runs(len(sizes))} trained in stacks of {_range(sizes)} models."] if sizes else []
+    for why, methods in reasons.items():
+        found.append(
+            f"{_runs(len(methods), ' of ' + ', '.join(dict.fromkeys(methods)))} trained apart: {why}."
+        )
     return found
 
 
-def _runs(count: int) -> str:
-    return "One run was" if count == 1 else f"{count:,} runs were"
+def _runs(count: int, of: str = "") -> str:
+    return f"One run{of} was" if count == 1 else f"{count:,} runs{of} were"
 
 
 def _range(sizes: Sequence[int]) -> str:

@@ -66,13 +66,13 @@ def work(
         place = store.workplace(call)
         begun, record = time.monotonic(), failed(call, None)
         try:
-            record |= _carried_out(call, place, device, stop)
+            record |= _carried_out(call, place, device, stop, apart)
         except Exception as error:
             # whatever a run dies of is its own: the study goes on, and the record says it
             record["error"] = one_line(error)
             record["traceback"] = traceback.format_exc()
             record["seconds"] = {"total": round(time.monotonic() - begun, 3)}
-        store.put_away(call, record | {"stacked": _stacked(place), "apart": apart}, keep)
+        store.put_away(call, record | _how(place, apart), keep)
         return "finished" if record["status"] == "finished" else "failed"
 
 
@@ -91,7 +91,7 @@ def failed(call: Call, error: str | None) -> Record:
     }  # fmt: skip
 
 
-def _carried_out(call: Call, place: Path, device: str, stop: Stop | None) -> Record:
+def _carried_out(call: Call, place: Path, device: str, stop: Stop | None, apart: str | None) -> Record:
     """What the record of a run gains by training and scoring it."""
     splits = splits_of(call)
     run = _trained(call, place, splits, device, stop)
@@ -117,6 +117,8 @@ def _carried_out(call: Call, place: Path, device: str, stop: Stop | None) -> Rec
         name: value for name, value in (rows[-1] if rows else {}).items()
         if isinstance(value, int | float) and name != "seconds"
     }  # fmt: skip
+    if apart is not None:
+        run.update(apart=apart)
     run.update(scores=scores, scored=call.scores, data={**run.record["data"], **_source(call)})
     return {
         "status": "finished", "scores": scores, "last": last, "seconds": seconds, "device": str(where),
@@ -145,10 +147,11 @@ def _ended(run: Run) -> bool:
     return (status == "finished" and run.weights.exists()) or (status == "failed" and "stacked" in run.record)
 
 
-def _stacked(place: Path) -> int | None:
-    """Models in the stack that the run was trained in, or None."""
-    found = read_json(place / RECORD).get("stacked") if (place / RECORD).is_file() else None
-    return None if found is None else int(found["models"])
+def _how(place: Path, apart: str | None) -> Record:
+    """Of a run: the models of the stack that it was trained in, or why it was trained apart, or neither."""
+    found = read_json(place / RECORD) if (place / RECORD).is_file() else {}
+    stack = found.get("stacked")
+    return {"stacked": stack and int(stack["models"]), "apart": apart or found.get("apart")}
 
 
 def _trained(call: Call, place: Path, splits: Splits, device: str, stop: Stop | None) -> Run:
