@@ -68,7 +68,7 @@ def killed_study(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Row]]:
 
     def carry_out(study: Study, place: Path, after: list[int], **settings: Any) -> list[Row]:
         killer = Killer(monkeypatch, after)
-        at = run(study, place, workers=2, show=killer, **settings)
+        at = run(study, place, **{"workers": 2, "show": killer, **settings})
         assert killer.killed == at.lost == len(after)
         assert (at.done, at.failed) == (len(study.calls), 0)
         found = rows(study, place)

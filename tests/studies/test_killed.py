@@ -14,6 +14,7 @@ from vaekit.studies import rows, run
 from vaekit.studies.runner import Interrupted
 
 
+@pytest.mark.slow  # `test_stacked.py` kills a worker that has runs and stacks
 def test_twelve_runs_and_a_kill(tiny, tmp_path, killed_study):
     study = tiny({"seed": [0, 1, 2], "arguments.beta": [1.0, 2.0, 4.0, 8.0]})
     killed = killed_study(study, tmp_path / "s", [4])

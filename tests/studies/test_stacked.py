@@ -257,5 +257,5 @@ def test_a_stack_that_loses_every_worker_is_halved_and_halved(four, tmp_path, mo
 
 
 def test_workers_that_are_killed(study, alone, tmp_path, killed_study):
-    found = killed_study(study, tmp_path / "s", [1], stacked=3)
+    found = killed_study(study, tmp_path / "s", [1], stacked=3, workers=1)
     assert_same_scores(found, alone)

@@ -87,7 +87,8 @@ def rank_runs(run: Run, partners: Sequence[Path], *, limit: int | None = None, s
     if limit is not None and limit < 2:
         raise UserError(f"--limit is {limit}; expected 2 or more")
     opened = [run, *map(Run.open, partners)]
-    if repeated := [one.path for i, one in enumerate(opened) if one.path in [o.path for o in opened[:i]]]:
+    places = [one.path.resolve() for one in opened]
+    if repeated := [one.path for i, one in enumerate(opened) if places[i] in places[:i]]:
         raise UserError(f"--partners names {repeated[0]} twice; expected other runs")
     for other in opened[1:]:
         if other.record["data"]["fingerprint"] != run.record["data"]["fingerprint"]:

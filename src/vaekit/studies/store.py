@@ -140,8 +140,9 @@ class Store:
             if not (folder / STACK).exists() and not place.exists():  # all of the stack is trained
                 with disk_errors(trained, "move"):
                     os.rename(trained, place)
-                if all(path.name.startswith(".") for path in folder.iterdir()):
-                    shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):  # another process may have moved the last one meanwhile
+                    if all(path.name.startswith(".") for path in folder.iterdir()):
+                        shutil.rmtree(folder)
         return place
 
     def put_away(self, call: Call, record: Record, keep: Keep) -> None:

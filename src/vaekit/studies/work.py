@@ -7,6 +7,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -149,7 +150,9 @@ def _ended(run: Run) -> bool:
 
 def _how(place: Path, apart: str | None) -> Record:
     """Of a run: the models of the stack that it was trained in, or why it was trained apart, or neither."""
-    found = read_json(place / RECORD) if (place / RECORD).is_file() else {}
+    found: Record = {}
+    with suppress(UserError):  # where there is none
+        found = read_json(place / RECORD)
     stack = found.get("stacked")
     return {"stacked": stack and int(stack["models"]), "apart": apart or found.get("apart")}
 
