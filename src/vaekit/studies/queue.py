@@ -11,6 +11,7 @@ from typing import final
 from vaekit.errors import UserError
 from vaekit.studies.call import Call
 from vaekit.studies.grouping import units_of
+from vaekit.studies.kept import kept_runs, take_over
 from vaekit.studies.store import Store
 from vaekit.studies.unit import Event, Unit, joint_hash
 from vaekit.studies.work import failed
@@ -74,10 +75,10 @@ class Queue:
         self.losses: Counter[str] = Counter()
         waiting = [call for call in calls if self._is_open(call, retry)]
         self.progress.before = self.progress.done + self.progress.failed
-        kept = store.kept() if waiting else {}
+        kept = kept_runs(store) if waiting else {}
         for call in waiting:
             if call.trained in kept:
-                store.take_over(kept[call.trained], call)
+                take_over(store, kept[call.trained], call)
                 self.progress.kept += 1
         units = units_of(waiting, most, store)
         self.why = {unit.calls[0].hash: unit.why for unit in units if unit.why is not None}

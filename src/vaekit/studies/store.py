@@ -29,7 +29,7 @@ from vaekit.errors import UserError
 from vaekit.files import disk_errors, read_json, read_tensors, write_json
 from vaekit.runs import STATE
 from vaekit.stacked import STACK
-from vaekit.studies.call import Call, canonical, hash_of_trained
+from vaekit.studies.call import Call, canonical
 from vaekit.studies.unit import joint_hash
 
 FORMAT = 1
@@ -173,32 +173,6 @@ class Store:
         """Whether a run at work, or one whose weights were kept, has a run directory of its own already."""
         return (self.path / WORK / hash_).exists()
 
-    def kept(self) -> dict[str, str]:
-        """Of runs that were kept with their weights: hash of what was trained -> hash of the call."""
-        found = {}
-        with disk_errors(self.path, "read"):
-            names = [path.name for path in (self.path / RUNS).iterdir()]
-        for name in names:
-            path = self.path / RECORDS / f"{name}.json"
-            with suppress(UserError, KeyError, TypeError, ValueError):
-                found[hash_of_trained(read_json(path)["call"])] = name
-        return found
-
-    def take_over(self, kept: str, call: Call) -> None:
-        """Let a run that was kept be the run of another call, which trains the same: it is scored anew.
-
-        Files are linked where the disk can do that; none of them is changed in place.
-        """
-        with self.claim(call.hash) as mine:
-            place = self.path / WORK / call.hash
-            if not mine or place.exists():
-                return
-            draft = place.with_name(f".{call.hash}.part")
-            with disk_errors(place, "create"):
-                shutil.rmtree(draft, ignore_errors=True)
-                shutil.copytree(self.path / RUNS / kept, draft, copy_function=_linked)
-                os.rename(draft, place)
-
     # -- stacks --------------------------------------------------------------------------------------------
 
     def stack(self, calls: Sequence[Call]) -> Path:
@@ -254,10 +228,3 @@ class Store:
             yield True
         finally:
             fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, place)
-
-
-def _linked(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
