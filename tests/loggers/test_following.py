@@ -38,9 +38,12 @@ def test_a_logger_hears_the_call_every_named_value_of_every_epoch_and_the_end(sp
     assert call["seed"] == 5
     assert call["latents"] == 2
     assert call["training/batch_size"] == 16
-    recorded = [({k: v for k, v in row.items() if k != "epoch"}, row["epoch"], "") for row in run.metrics()]
+    recorded = [
+        (numbers({k: v for k, v in row.items() if k != "epoch"}), row["epoch"], "") for row in run.metrics()
+    ]
     assert heard.of("row") == recorded
     assert {"train/distortion", "train/rate", "valid/distortion", "valid/elbo"} <= set(recorded[0][0])
+    assert {"valid/rates/z 1", "valid/rates/z 2"} <= set(recorded[0][0])  # one value for each latent
     assert heard.of("finished") == [("finished",)]
     assert Run.open(run.path, data=splits).record["loggers"] == {"notes": {"id": "7", "epoch": 3}}
 

@@ -20,15 +20,13 @@ from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating, split_batch
 from vaekit.models import Model, without_withheld
 from vaekit.report.codes import ACTIVE, Codes, encode, evenly_shuffled
+from vaekit.report.history import EMPTY
 from vaekit.runs import Run
 from vaekit.system import System
 from vaekit.terms import Distortion, Rate
 
 ROWS = 250
 """Data in one pass."""
-
-EMPTY = 0.01
-"""Nats: a latent with a smaller rate and a variance of means below 0.01 (Burda et al. 2016) is empty."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +194,10 @@ class Subject:
 
     @cached_property
     def empty(self) -> Tensor:
-        """Which columns of the codes say nothing about the data, by rate and by variance of means, (K,)."""
+        """Which columns of the codes say nothing about the data, (K,).
+
+        Their rate is below `EMPTY`, and the variance of their means below 0.01 (Burda et al. 2016).
+        """
         codes = self.held_out.codes
         if not codes.labels:
             return torch.zeros(0, dtype=torch.bool)

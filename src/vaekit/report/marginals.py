@@ -19,7 +19,8 @@ from vaekit.metrics.dependence import Dependence, total_correlation
 from vaekit.metrics.latents import mutual_information
 from vaekit.metrics.matching import prior_match
 from vaekit.models import without_withheld
-from vaekit.report.codes import Codes, columns_of
+from vaekit.models.columns import columns_of
+from vaekit.report.codes import Codes
 from vaekit.report.look import DATA, MODEL, SOFT, Array, draw, plain_ticks
 from vaekit.report.parts import Figure, Key, Picture, Table
 from vaekit.report.scores import number
