@@ -20,6 +20,7 @@ from vaekit.doctor.run_overfit import overfitting, undertrained, worse_than_cons
 from vaekit.doctor.run_prior import holes
 from vaekit.doctor.run_subject import Subject, see
 from vaekit.doctor.run_units import dead_units
+from vaekit.doctor.words import listed, several
 from vaekit.errors import UserError
 from vaekit.runs import STATE, Run
 from vaekit.system import System
@@ -77,13 +78,13 @@ def examine_run(
 def _looked_at(run: Run, system: System, seed: int, most: int, sound: bool) -> list[Finding]:
     """What model and data say; of one that has diverged, only what has died."""
     found = []
-    if run.record.get("status") != "finished":
+    if run.record.get("status") not in ("finished", "imported"):
         found.append(_unfinished(run))
     try:
         splits = run.data()
     except UserError as error:
         return [*found, _without_data(error)]
-    if not run.metrics() and not run.record.get("best"):
+    if not run.metrics() and not run.record.get("best") and run.record.get("status") != "imported":
         return found  # nothing has been learnt yet
     model = system.model.eval()
     subject = Subject(
@@ -97,7 +98,7 @@ def _looked_at(run: Run, system: System, seed: int, most: int, sound: bool) -> l
     )
     for check in CHECKS if sound else (decoder_ignores, dead_units):
         found += check(subject)
-    return found
+    return [*found, *_unchecked(subject)]
 
 
 def _restored(run: Run, weights: Tensors) -> System:
@@ -126,6 +127,28 @@ def _unfinished(run: Run) -> Finding:
         command=f"vaekit resume {run.path}",
         severity="note",
     )
+
+
+def _unchecked(subject: Subject) -> list[Finding]:
+    """One note on all checks that a run of this kind does not allow, by their reasons."""
+    reasons: dict[str, list[str]] = {}
+    for check, why in subject.unchecked.items():
+        reasons.setdefault(why, []).append(check)
+    if not reasons:
+        return []
+    told = [f"{listed(checks)}: {why}" for why, checks in reasons.items()]
+    count = len(subject.unchecked)
+    return [
+        Finding(
+            key="not_checked",
+            title=f"{several(count, 'check', 'checks')} could not be made of a run of this kind",
+            measured=f"{'; '.join(told)}.",
+            meaning="That nothing is said of these does not mean that nothing is wrong with them.",
+            change="Nothing has to change.",
+            command="",
+            severity="note",
+        )
+    ]
 
 
 def _without_data(error: UserError) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 
 from vaekit.data.batch import Data, Splits
 from vaekit.distributions import PointMass
+from vaekit.doctor.finding import Finding
 from vaekit.doctor.run_spare import Left, structure_left
 from vaekit.errors import UnsupportedError
 from vaekit.metrics.evidence import mean_and_error
@@ -27,6 +28,8 @@ from vaekit.terms import Distortion, Rate
 
 ROWS = 250
 """Data in one pass."""
+
+NO_LATENTS = "the model has no latents"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Subject:
         train: as many of the training data.
         seed: of everything that is drawn.
         most: largest number of data of a split that are looked at.
+        unchecked: what could not be looked at, and why: see `leave_out`.
     """
 
     run: Run
@@ -78,6 +82,17 @@ class Subject:
     train: Seen
     seed: int
     most: int
+    unchecked: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def leave_out(self, check: str, why: str) -> list[Finding]:
+        """A check that cannot be made of a run of this kind finds nothing; one note at the end says so.
+
+        Args:
+            check: what would have been looked at, such as "the amortisation gap".
+            why: the reason, in words, such as "the model has no latents".
+        """
+        self.unchecked.setdefault(check, why)
+        return []
 
     @property
     def model(self) -> Model:
@@ -149,6 +164,15 @@ class Subject:
         if self.held_out.loss is None or self.left is None:
             return None
         return constant_cost(self)
+
+    @property
+    def ungained(self) -> str:
+        """Why there is no `gained`, in words."""
+        if self.held_out.loss is None:
+            return "the likelihood is a point, which has no density, so that there is no bound"
+        if self.left is None:
+            return "nothing is decoded from latents" if self.held_out.codes.labels else NO_LATENTS
+        return f"there is no best constant of the family {type(self.likelihood).__name__} to compare with"
 
     @cached_property
     def gained(self) -> tuple[float, float] | None:
