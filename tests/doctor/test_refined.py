@@ -73,7 +73,7 @@ def test_a_diagonal_is_refined_to_the_best_diagonal_and_no_further(world):
     ("recipe", "arguments", "words"),
     [
         ("vq_vae", {"codes": 8, "dims": 3, "hidden": (8,)}, "where they are Gaussian"),
-        ("ladder_vae", {"latents": (3, 2), "hidden": (8, 7)}, "the model is a TopDown"),
+        ("ladder_vae", {"latents": (3, 2), "hidden": (8, 7)}, "not on a label or on each other"),
     ],
 )
 def test_what_cannot_be_refined_is_refused_with_the_reason(recipe, arguments, words):

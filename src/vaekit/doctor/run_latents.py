@@ -11,7 +11,7 @@ from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.run_command import again, first, slower
 from vaekit.doctor.run_overfit import STILL, going_on, rate_weight
 from vaekit.doctor.run_spare import Left
-from vaekit.doctor.run_subject import NO_LATENTS, Subject
+from vaekit.doctor.run_subject import Subject
 from vaekit.doctor.words import listed
 from vaekit.report.history import EMPTY, asleep_since, rates_of_rows, told_since
 
@@ -34,10 +34,8 @@ def collapse(subject: Subject) -> list[Finding]:
     every model leaves something over that is significant.
     """
     codes = subject.held_out.codes
-    if not codes.labels:
-        return subject.leave_out("empty latents", NO_LATENTS)
-    if codes.discrete:
-        return []  # `codebook` looks at these
+    if not codes.labels or codes.discrete:
+        return []  # `codebook` looks at codes
     empty = subject.empty
     count, every = int(empty.sum()), len(empty)
     if not count:

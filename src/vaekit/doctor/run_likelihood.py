@@ -14,7 +14,7 @@ from vaekit.doctor import run_pit
 from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.run_command import again, first, longer
 from vaekit.doctor.run_overfit import going_on
-from vaekit.doctor.run_subject import NO_LATENTS, Subject
+from vaekit.doctor.run_subject import NO_LATENTS, NOT_DECODED, Subject
 from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating
 from vaekit.metrics.residuals import neighbour_correlation
@@ -60,13 +60,11 @@ def variance(subject: Subject) -> list[Finding]:
     p = subject.likelihood
     residuals, variances = subject.left or (None, None)
     if residuals is None or variances is None:
-        why = (
-            (NO_LATENTS if not subject.held_out.codes.labels else "nothing is decoded from latents")
-            if p is None
-            else "the likelihood is a point, which has no variance"
-            if isinstance(p, PointMass)
-            else f"the likelihood, a {type(p).__name__}, says no variance"
-        )
+        why = f"the likelihood, a {type(p).__name__}, says no variance"
+        if isinstance(p, PointMass):
+            why = "the likelihood has no density, and no variance"
+        elif p is None:
+            why = NOT_DECODED if subject.held_out.codes.labels else NO_LATENTS
         return subject.leave_out("the variance of the likelihood", why)
     if len(residuals) < 10:
         return subject.leave_out("the variance of the likelihood", "there are fewer than 10 held-out data")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaekit.doctor.finding import Finding
 from vaekit.doctor.run_command import of_run
-from vaekit.doctor.run_subject import NO_LATENTS, Seen, Subject
+from vaekit.doctor.run_subject import Seen, Subject
 from vaekit.errors import UnsupportedError
 from vaekit.metrics.latents import mutual_information
 from vaekit.metrics.passes import evaluating, split_batch
@@ -37,11 +37,12 @@ def holes(subject: Subject) -> list[Finding]:
     alarm where the two are one distribution is out of the question.
     """
     what = "holes in the prior"
-    if not subject.held_out.codes.labels:
-        return subject.leave_out(what, NO_LATENTS)
+    codes = subject.held_out.codes
+    if not codes.labels:
+        return []
     if subject.prior_comes_later:
-        # codes have a prior that is learned afterwards, and so has whatever else has stages
-        return subject.leave_out(what, "latents are codes, or a later stage draws them")
+        later = "codes have a prior that is learned afterwards", "new data come from a later stage"
+        return subject.leave_out(what, later[0 if codes.discrete else 1])
     if not subject.decodes:
         return []  # there is worse to say
     try:

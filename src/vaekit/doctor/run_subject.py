@@ -29,7 +29,8 @@ from vaekit.terms import Distortion, Rate
 ROWS = 250
 """Data in one pass."""
 
-NO_LATENTS = "the model has no latents"
+NO_LATENTS = "the model has no latents that it would be decoded from"
+NOT_DECODED = "nothing is decoded from the latents"
 
 
 @dataclass(frozen=True)
@@ -168,10 +169,13 @@ class Subject:
     @property
     def ungained(self) -> str:
         """Why there is no `gained`, in words."""
-        if self.held_out.loss is None:
-            return "the likelihood is a point, which has no density, so that there is no bound"
+        if not self.held_out.codes.labels:
+            return NO_LATENTS
         if self.left is None:
-            return "nothing is decoded from latents" if self.held_out.codes.labels else NO_LATENTS
+            return NOT_DECODED
+        if self.held_out.loss is None:
+            which = "likelihood" if isinstance(self.likelihood, PointMass) else "posterior or prior"
+            return f"the {which} has no density, so that there is no bound"
         return f"there is no best constant of the family {type(self.likelihood).__name__} to compare with"
 
     @cached_property
