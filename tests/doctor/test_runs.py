@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ from vaekit.data.arrays import ArrayData
 from vaekit.data.batch import Splits
 from vaekit.data.spec import Spec
 from vaekit.doctor import examine_run
+from vaekit.doctor import run as run_module
 from vaekit.doctor.finding import Finding
 from vaekit.files import read_tensors, write_tensors
 from vaekit.runs import Run
@@ -107,12 +109,7 @@ def spoilt(sound: tuple[Run, Splits], tmp_path: Path) -> Callable[..., Found]:
         run, splits = sound
         place = tmp_path / "spoilt"
         shutil.copytree(run.path, place)
-        if weights is not None:
-            tensors, about = read_tensors(place / "weights.safetensors")
-            for key, change in weights.items():
-                [name] = [name for name in tensors if re.search(key, name)]
-                tensors[name] = change(tensors[name])
-            write_tensors(place / "weights.safetensors", tensors, about)
+        change_weights(place, weights or {})
         if record is not None:
             known = json.loads((place / "run.json").read_text())
             (place / "run.json").write_text(json.dumps(known | record))
@@ -122,6 +119,15 @@ def spoilt(sound: tuple[Run, Splits], tmp_path: Path) -> Callable[..., Found]:
         return by_key(examine_run(place, data=splits if data is None else data))
 
     return spoil
+
+
+def change_weights(place: Path, changes: Mapping[str, Callable[[torch.Tensor], torch.Tensor]]) -> None:
+    """Change weights of a run: pattern of a name -> what becomes of the tensor."""
+    tensors, about = read_tensors(place / "weights.safetensors")
+    for key, change in changes.items():
+        [name] = [name for name in tensors if re.search(key, name)]
+        tensors[name] = change(tensors[name])
+    write_tensors(place / "weights.safetensors", tensors, about)
 
 
 def by_key(findings: list[Finding]) -> Found:
@@ -233,12 +239,17 @@ def test_coins_for_greys(trained):
     ratio = float(re.search(r"have ([\d.e-]+) \+-", found["grey_levels"].measured)[1])
     x = splits.test.take(range(100))["x"]
     assert ratio < 0.05
+    assert "correlated_residuals" in found  # all pixels of a picture are light or dark together
     assert ratio == pytest.approx(float(x.var(0).mean() / (x * (1 - x)).mean()), rel=0.3)
 
 
 def test_codes_without_use_are_spare(trained):
+    """And where the encoder says the same of all data, the codebook has collapsed."""
     run, splits = trained(clusters(), "vq_vae", **CODES)
     found = by_key(examine_run(run.path, data=splits))
+    change_weights(run.path, {"posteriors.*output_layer.weight": torch.zeros_like})
+    collapsed = by_key(examine_run(run.path, data=splits))["codebook_collapse"]
+    assert "perplexity 1.0 of 64; 1 occur" in collapsed.measured
     assert found["spare_codes"].severity == "note"
     assert "of 64; 5 occur in 1 positions of 100 held-out data" in found["spare_codes"].measured
     assert "codebook_collapse" not in found
@@ -267,6 +278,7 @@ def test_a_variance_that_is_given_and_wrong(trained):
     run, splits = trained(world(), likelihood="gaussian_fixed")
     found = by_key(examine_run(run.path, data=splits))
     assert "variance_too_large" in bad(found)
+    assert found["one_variance_for_all"].severity == "note"
 
 
 def test_a_training_that_was_too_short(trained):
@@ -294,6 +306,19 @@ def shifted(by: float) -> Callable[[torch.Tensor], torch.Tensor]:
         ({"likelihood.head": shifted(2.0)}, "variance_too_large", "problem"),
         ({"likelihood.*output_layer.bias": shifted(20.0)}, "worse_than_constant", "warning"),
         (
+            {"posteriors.*output_layer.bias": lambda b: b - torch.tensor([0.0, 0.0, 12.0, 12.0])},
+            "latents_cost_too_much",
+            "warning",
+        ),
+        (  # one latent of two says nothing any more
+            {
+                "posteriors.*output_layer.weight": lambda w: w * torch.tensor([[0.0], [1.0], [0.0], [1.0]]),
+                "posteriors.*output_layer.bias": lambda b: b * torch.tensor([0.0, 1.0, 0.0, 1.0]),
+            },
+            "collapsed_latents",
+            "warning",
+        ),
+        (
             {"posteriors.*output_layer.bias": lambda b: b + torch.tensor([0.4, 0.4, 0.3, 0.3])},
             "amortisation_gap",
             "warning",
@@ -314,6 +339,65 @@ def test_a_datum_far_from_all_others_outweighs_them(spoilt, sound):
     x[17] = 1e3
     found = spoilt(data=Splits(splits.train, splits.valid, ArrayData(splits.spec, x)))
     assert "The worst are number 17" in found["outliers"].measured
+
+
+def test_a_datum_beyond_all_numbers_has_no_loss(spoilt, sound):
+    _, splits = sound
+    x = splits.test.take(range(100))["x"].clone()
+    x[17] = 1e30
+    found = spoilt(data=Splits(splits.train, splits.valid, ArrayData(splits.spec, x)))
+    assert "1 of 100 test data, the first of them number 17" in found["loss_not_finite"].measured
+
+
+def test_noise_with_heavy_tails(spoilt, sound):
+    """A tenth of the values has ten times the noise: most are in the middle, and a few far out."""
+    _, splits = sound
+    generator = torch.Generator().manual_seed(1)
+
+    def noisy(data: ArrayData) -> ArrayData:
+        x = data.take(range(len(data)))["x"]
+        rare = torch.rand(x.shape, generator=generator) < 0.1
+        return ArrayData(data.spec, x + 3 * rare * torch.randn(x.shape, generator=generator))
+
+    found = spoilt(data=Splits(*(noisy(part) for part in (splits.train, splits.valid, splits.test))))
+    assert "heavy_tails" in found
+    assert "the excess kurtosis is" in found["heavy_tails"].measured
+
+
+def test_coins_that_are_certain_and_wrong(trained):
+    """Logits fifty times too large: single pixels cost all that there is to pay."""
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.rand(2, 1, 4, 4, generator=generator)
+
+    def make(n: int) -> torch.Tensor:
+        return torch.bernoulli(mean[torch.randint(2, (n,), generator=generator)], generator=generator)
+
+    run, splits = trained(splits_of(Spec("coins", (1, 4, 4), "binary", 400), make), epochs=10)
+    assert bad(by_key(examine_run(run.path, data=splits))) == []
+    for part in ("weight", "bias"):
+        change_weights(run.path, {f"likelihood.*output_layer.{part}": lambda w: 50 * w})
+    found = by_key(examine_run(run.path, data=splits))
+    assert {"saturated", "overconfident"} <= set(bad(found))
+
+
+def test_samples_from_where_no_datum_lies(trained):
+    """The rate hardly counts: codes are five points, far outside of the prior."""
+    run, splits = trained(clusters(), "beta_vae", beta=1e-3, epochs=60)
+    found = by_key(examine_run(run.path, data=splits))
+    assert "100 held-out data from as many draws from the prior" in found["prior_holes"].measured
+
+
+def test_every_finding_is_planted():
+    """A key that no test names could be taken away unnoticed."""
+    keys = set()
+    for path in Path(run_module.__file__).parent.glob("run*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "key":
+                found = [leaf.value for leaf in ast.walk(node.value) if isinstance(leaf, ast.Constant)]
+                keys |= {value for value in found if isinstance(value, str)}
+    assert len(keys) > 30
+    told = Path(__file__).read_text()
+    assert [key for key in sorted(keys) if f'"{key}"' not in told] == []
 
 
 @pytest.fixture(scope="module")
