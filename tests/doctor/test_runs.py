@@ -373,7 +373,7 @@ def test_coins_that_are_certain_and_wrong(trained):
         return torch.bernoulli(mean[torch.randint(2, (n,), generator=generator)], generator=generator)
 
     run, splits = trained(splits_of(Spec("coins", (1, 4, 4), "binary", 400), make), epochs=10)
-    assert bad(by_key(examine_run(run.path, data=splits))) == []
+    assert {"saturated", "overconfident"}.isdisjoint(by_key(examine_run(run.path, data=splits)))
     for part in ("weight", "bias"):
         change_weights(run.path, {f"likelihood.*output_layer.{part}": lambda w: 50 * w})
     found = by_key(examine_run(run.path, data=splits))

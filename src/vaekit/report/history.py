@@ -110,7 +110,7 @@ def history(rows: Rows, best: int | None, *, key: str = "history", title: str = 
         title=title or "When each latent came into use",
         how="A line that rises is a latent that the model begins to use; one that falls below the dashed "
         "line and stays there has fallen asleep, and tells the decoder nothing any more.",
-        pictures=(draw(f"{key}-rates", alt, paint, size=(6.4, 3.0), label="rate, nats · log"),),
+        pictures=(draw(f"{key}-rates", alt, paint, size=(5.6, 2.9), label="rate, nats · log"),),
         keys=(
             *(Key(name, f"class-{number}") for number, name in enumerate(shown)),
             Key(f"asleep below {EMPTY:g} nats", "ink", dashed=True),
