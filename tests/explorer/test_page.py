@@ -222,6 +222,49 @@ def test_samples_are_those_that_were_drawn(seen, small, page):
     until(lambda: seen.shows(small.levels(small.decode(small.CODES[-1]))))
 
 
+def levels_of(canvas):
+    look = "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+    return np.array(canvas.evaluate(look))[::4]
+
+
+def test_another_condition_has_samples_of_its_own(browser, small, tmp_path):
+    pytest.importorskip("onnx")
+    found = Seen(browser, assemble(small.given(), graphs=small.graphs()), tmp_path / "page.html")
+    page, cells = found.page, found.page.locator("#samples .grid button")
+
+    def shown(codes):
+        """Whether the first and the last picture are those of these codes, and lead to them."""
+        for place in (0, 23):
+            expected = small.levels(small.decode(codes[place]))
+            until(
+                lambda i=place, e=expected: (np.abs(levels_of(cells.nth(i).locator("canvas")) - e) <= 1).all()
+            )
+            cells.nth(place).click()
+            until(lambda e=expected: found.shows(e))
+
+    shown(small.GIVEN[0])
+    page.locator("#condition").select_option("2")
+    shown(small.GIVEN[2])
+    assert "Drawn and shown given: right." in page.locator("#samples .caption").inner_text()
+    page.locator("#random").click()
+    until(lambda: any(found.shows(small.levels(small.decode(code))) for code in small.GIVEN[2]))
+    page.locator("#more").click()
+    page.locator("#condition").select_option("1")  # the same places of another condition
+    shown(np.roll(small.GIVEN[1], -24, axis=0))
+    assert small.HOSTILE in page.locator("#samples .caption").inner_text()
+    page.locator("#sampler").select_option("1")
+    shown(small.CODES[::-1])
+    page.locator("#condition").select_option("0")  # of this sampler nothing hangs on it
+    assert (
+        "Drawn whatever the condition, and shown given: left."
+        in page.locator("#samples .caption").inner_text()
+    )
+    shown(small.CODES[::-1])
+    assert found.requests == [found.url]
+    assert found.said == []
+    found.context.close()
+
+
 def test_an_attribute_moves_the_code_along_its_vector(seen, small, page):
     slider = page.locator("#direction-0")
     slider.fill("1")

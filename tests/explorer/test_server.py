@@ -81,6 +81,43 @@ def test_draws_come_from_the_seed(client):
     assert 0.7 < float(drawn.std()) < 1.3
 
 
+@pytest.fixture(scope="module")
+def given(given_run):
+    """A client of a model whose codes follow from the class."""
+    with TestClient(app(subject_of(given_run), PAGE, DOOR), base_url="http://127.0.0.1:8722") as opened:
+        yield opened
+
+
+def test_draws_are_those_of_the_condition_that_is_given(given, given_run):
+    for number in (0, 7):
+        condition = torch.eye(10)[number : number + 1]
+        ask = {"sampler": "prior", "n": 40, "seed": 3, "context": pack(condition)}
+        answer = post(given, "/api/sample", ask)
+        assert answer.status_code == 200
+        with torch.no_grad():
+            p = given_run.model().priors[0](condition)
+        noise = (unpack(answer.json()["codes"]) - p.mean) / p.stddev
+        assert float(noise.mean()) == pytest.approx(0, abs=0.3)
+        assert float(noise.std()) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("context", "words"),
+    [
+        (None, "missing"),
+        (pack(torch.eye(10)[:2]), "2 rows; expected 1"),
+        (pack(torch.eye(9)[:1]), "shape [1, 9]"),
+        (pack(torch.eye(10)[0]), "shape [10]"),
+        (pack(torch.eye(10)[:1].int()), "expected float32"),
+        (pack(torch.eye(10)[:1] * torch.inf), "not finite"),
+    ],
+)
+def test_a_condition_that_does_not_fit_is_refused(given, context, words):
+    answer = post(given, "/api/sample", {"sampler": "prior", "n": 2, "seed": 0, "context": context})
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]
+
+
 def test_global_random_numbers_are_left_alone(client):
     before = torch.random.get_rng_state()
     post(client, "/api/sample", {"sampler": "prior", "n": 2, "seed": 1})
@@ -301,6 +338,7 @@ def test_data_that_do_not_fit(client, body, words):
         ({"seed": -1}, "out of range"),
         ({"seed": 2**60}, "out of range"),
         ({"seed": "1"}, "wrong type"),
+        ({"context": packed([1, 3])}, "takes no condition"),
     ],
 )
 def test_draws_that_cannot_be(client, change, words):

@@ -190,6 +190,39 @@ def test_the_server_is_asked_with_its_token_and_its_refusal_is_shown(served, sma
     until(page, lambda: not page.locator("[role=alert]").is_visible())
 
 
+def test_the_server_draws_under_the_condition_that_is_chosen(served, small):
+    healthy = plain(small, small.decode)
+
+    def answer(path, body):
+        if path != "/api/sample":
+            return healthy(path, body)
+        which = int(small.unpacked(body["context"])[0].argmax())
+        drawn = np.full((body["n"], small.LATENTS), which + 0.1 * (body["seed"] % 10), dtype=np.float32)
+        return 200, {"codes": small.packed(drawn)}
+
+    payload = small.given(uncertainty=False)
+    page, asked = served(payload, answer)
+    first = page.locator("#samples .grid button").first
+    page.locator("#more").click()
+    page.locator("#more").click()  # those of the page have been seen
+
+    def led_to():
+        """The number to which the first sample leads: the condition, then the seed's last figure."""
+        first.click()
+        return page.locator("#latent-0").get_attribute("aria-valuetext")
+
+    until(page, lambda: led_to().startswith("0.") and led_to().endswith("0"))
+    seed = led_to()[1:]
+    page.locator("#condition").select_option("2")
+    until(page, lambda: led_to() == f"2{seed}")
+    sent = [body for path, _, body in asked if path == "/api/sample"]
+    assert [small.unpacked(body["context"]).tolist() for body in sent] == [
+        [[1.0, 0.0, 0.0]],
+        [[0.0, 0.0, 1.0]],
+    ]
+    assert sent[0]["seed"] == sent[1]["seed"]
+
+
 def test_a_sound_is_shown_and_played(served, small):
     bins, frames, window, hop = 9, 12, 16, 8
     tone = np.zeros((bins, frames), dtype=np.float32)

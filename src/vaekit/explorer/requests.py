@@ -66,6 +66,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "sampler": {"type": "string", "maxLength": 100},
             "n": {"type": "integer", "minimum": 1, "maximum": DRAWS},
             "seed": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
+            "context": _MAYBE,
         },
     },
 }
@@ -167,6 +168,15 @@ def data_of(body: dict[str, Any], subject: Subject) -> tuple[Tensor, Tensor | No
     if spec.kind in ("count", "categorical") and bool((x != x.round()).any()):
         raise ValueError(f"`x` holds {spec.kind} data; expected whole numbers")
     return x, _context(body, len(x), spec)
+
+
+def condition_of(body: dict[str, Any], subject: Subject) -> Tensor | None:
+    """The one condition (1, *context) under which a request wants codes drawn.
+
+    Raises:
+        ValueError: if it does not fit the model.
+    """
+    return _context(body, 1, subject.spec)
 
 
 def _context(body: dict[str, Any], rows: int, spec: Spec) -> Tensor | None:

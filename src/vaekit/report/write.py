@@ -16,7 +16,18 @@ from vaekit.files import write_text
 from vaekit.metrics.passes import home_of
 from vaekit.models import Classifier, Model
 from vaekit.randomness import own_stream, quiet
-from vaekit.report import between, effects, factors, groups, latents, marginals, nearest, pictures, texts
+from vaekit.report import (
+    between,
+    effects,
+    factors,
+    groups,
+    latents,
+    marginals,
+    nearest,
+    pictures,
+    samples,
+    texts,
+)
 from vaekit.report import columns as vectors
 from vaekit.report.codes import encode
 from vaekit.report.curves import curves
@@ -139,7 +150,7 @@ def _of_pictures(m: Material, pixels: pictures.Pixels) -> Iterator[tuple[str, Ma
     noisy = m.spec.kind in ("binary", "count", "categorical")
     shown = "the mean of the likelihood, not a draw of it"
     yield "reconstructions", lambda: pictures.reconstructions(pixels, m.codes, m.held)
-    yield "samples", lambda: pictures.samples(pixels, m.codes, noisy, shown)
+    yield "samples", lambda: samples.samples(pixels, m.codes, noisy, shown)
     yield "nearest training data", lambda: nearest.pictures_beside(pixels, m.codes, m.train, m.held)
     if m.walkable:
         yield "interpolations", lambda: between.pictures_between(pixels, m.codes, m.held)

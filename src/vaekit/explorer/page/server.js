@@ -30,8 +30,8 @@ export function serverBackend({ token, event, context }) {
     async encode(x, n, conditions) {
       return found(await ask("/api/encode", { x: pack(x, [n, ...event]), context: conditioned(conditions, n) }));
     },
-    async sample(sampler, n, seed) {
-      return unpack((await ask("/api/sample", { sampler, n, seed })).codes);
+    async sample(sampler, n, seed, condition) {
+      return unpack((await ask("/api/sample", { sampler, n, seed, context: conditioned(condition, 1) })).codes);
     },
   };
 }
