@@ -8,7 +8,6 @@ from torch import Tensor
 from vaekit.data.conditions import by_class
 from vaekit.data.restore import shown
 from vaekit.data.spec import Spec
-from vaekit.errors import UnsupportedError
 from vaekit.report.between import HOW_TABLES, some_pairs, ways
 from vaekit.report.codes import Codes
 from vaekit.report.look import clean_text, label_text
@@ -94,15 +93,6 @@ def texts_between(spec: Spec, codes: Codes, held: str) -> Figure:
         caption=f"The most probable tokens; those at 0 and 100 % are the reconstructions of the two {held} "
         "data.",
     )
-
-
-def no_distances() -> Figure:
-    """Refuse: a squared error of names says nothing.
-
-    Raises:
-        UnsupportedError: always.
-    """
-    raise UnsupportedError("tokens are names, and have no squared error by which one is nearest")
 
 
 def text(spec: Spec, tokens: Tensor, beside: Tensor | None = None) -> Cell:
