@@ -229,7 +229,8 @@ def test_a_model_of_classes_draws_them_in_columns(vaekit, here):
     assert said.code == 0, said.err
     drawn = vaekit("sample", "run", "-n", 25)
     assert "given the classes in turn: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in drawn.out
-    assert Image.open("run/samples.png").size == (10 * 50 + 2, 3 * 50 + 2)  # ten columns
+    with Image.open("run/samples.png") as picture:
+        assert picture.size == (10 * 50 + 2, 3 * 50 + 2)  # ten columns
     assert vaekit("sample", "run", "-n", 25, "--out", "a.npy").code == 0
     model = Run.open("run").model()
     with own_stream("cpu", 0), torch.no_grad():
