@@ -197,6 +197,6 @@ def payload(**changes):
         "encoder": True,
         "uncertainty": True,
         "context": None,
-        "refine": None,
+        "refine": {"steps": 7},
     }
     return {**found, **changes}

@@ -181,6 +181,7 @@ def test_an_own_picture_is_encoded_and_comes_back(seen, small, page):
     x = (0.1 + 0.8 * (drawn.reshape(-1) / 255)).astype(np.float32)
     code = small.encode(x)
     until(lambda: seen.shows(small.levels(small.decode(code))))
+    assert not page.locator("#refine").is_visible()  # no server, no slopes
     for k in range(3):
         said = float(page.locator(f"#latent-{k}").get_attribute("aria-valuetext"))
         assert said == pytest.approx(float(code[0, k]), abs=0.0051)

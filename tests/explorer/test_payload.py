@@ -271,6 +271,18 @@ def test_conditions_that_are_labels_are_known_without_being_told(folder):
     assert payload(run)["context"]["names"] == ["a", "b", "c"]
 
 
+def test_codes_are_refined_where_there_is_a_density_to_go_uphill_on(digits_payload, given_payload, folder):
+    assert digits_payload["refine"] == given_payload["refine"] == {"steps": 40}
+    assert payload(trained(folder, "vq", "vq_vae"))["refine"] is None
+    options = {"context": "quadrant2"}
+    part = trained(folder, "quadrants", "cvae", latents=3, hidden=(8,), data_options=options)
+    assert payload(part)["refine"] is None  # nothing is encoded there
+    label = trained(folder, "m2", "m2", latents=3, hidden=(8,), data_options={"labelled": 100})
+    assert payload(label)["refine"] is None
+    point = trained(folder, "id_gan", "id_gan")
+    assert payload(point)["refine"] is None
+
+
 def test_parts_of_pictures_become_whole_ones(folder):
     options = {"context": "quadrant2"}
     run = trained(folder, "quadrants", "cvae", latents=3, hidden=(8,), data_options=options)

@@ -18,6 +18,7 @@ from vaekit.explorer.arrays import pack
 from vaekit.explorer.directions import directions
 from vaekit.explorer.loading import subject_of
 from vaekit.explorer.points import colours, plane, sheet, values
+from vaekit.explorer.refine import STEPS, refinable
 from vaekit.explorer.samples import DRAWN, samples
 from vaekit.explorer.subject import SEED, Subject
 from vaekit.plain import plain
@@ -72,7 +73,7 @@ def payload_of(subject: Subject) -> dict[str, Any]:
         "encoder": subject.encodes,
         "uncertainty": subject.spreads,
         "context": None,
-        "refine": None,
+        "refine": {"steps": STEPS} if refinable(subject) else None,
     }
     if codes is not None and not subject.discrete:
         found["plane"] = plane(codes.means)

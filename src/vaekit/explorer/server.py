@@ -21,7 +21,8 @@ from torch import Tensor
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.explorer.arrays import pack
 from vaekit.explorer.guard import HEADERS, NOTHING, Door, policy_of
-from vaekit.explorer.requests import BODY, SCHEMAS, codes_of, condition_of, conforms, data_of
+from vaekit.explorer.refine import refinable, refine
+from vaekit.explorer.requests import BODY, SCHEMAS, codes_of, condition_of, conforms, data_of, pairs_of
 from vaekit.explorer.subject import Subject
 
 PATIENCE = 60.0
@@ -104,7 +105,19 @@ def _answers(subject: Subject) -> dict[str, Answer]:
         except (UnsupportedError, UserError) as error:
             raise ValueError(str(error)) from error
 
-    return {"/api/decode": decode, "/api/encode": encode, "/api/sample": sample}
+    able = refinable(subject)
+
+    def better(body: dict[str, Any]) -> dict[str, Any]:
+        if not able:
+            raise ValueError("the codes of this model cannot be refined: it has no density to go uphill on")
+        found = refine(subject, *pairs_of(body, subject), body["steps"])
+        return {
+            "codes": pack(_finite(found.codes)),
+            "before": pack(_finite(found.before)),
+            "after": pack(_finite(found.after)),
+        }
+
+    return {"/api/decode": decode, "/api/encode": encode, "/api/sample": sample, "/api/refine": better}
 
 
 def _pair(mean: Tensor, stddev: Tensor | None) -> dict[str, Any]:

@@ -59,8 +59,8 @@ export function samples(studio, view) {
 
   function more() {
     const total = studio.drawn(source).shape[0];
-    if (asks && (source.next >= total || total < cells.length)) {
-      wish = { seed: total + source.next++ }; // the page's own were drawn by the first
+    if (asks && source.next >= total) {
+      wish = { seed: source.next++ };
     } else {
       wish = { first: source.next };
       source.next += Math.min(cells.length, total);

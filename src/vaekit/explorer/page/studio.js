@@ -42,6 +42,16 @@ export class Studio {
     return this.backend.encode(x, n, this.given(n));
   }
 
+  /** Whether better codes can be looked for. */
+  get refines() {
+    return Boolean(this.backend.refine && this.payload.refine);
+  }
+
+  /** A better code of one datum, {code, before, after}: with the log-likelihood of the two codes. */
+  refine(x, code) {
+    return this.backend.refine(x, code, this.given(1), this.payload.refine.steps);
+  }
+
   given(n) {
     return this.conditions ? copies(row(this.conditions, this.condition), n) : null;
   }
