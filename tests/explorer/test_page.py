@@ -322,6 +322,31 @@ def test_the_policy_stops_what_somebody_puts_in(seen, page):
 
 
 @pytest.mark.slow
+def test_the_page_of_a_conditional_run_shows_samples_of_its_prior(
+    browser, given_run, given_payload, tmp_path
+):
+    """Under every condition that is chosen, with the graphs that are exported in truth."""
+    pytest.importorskip("onnxscript")
+    from vaekit.explorer.arrays import unpack
+    from vaekit.explorer.export import export_page
+
+    path = tmp_path / "page.html"
+    export_page(given_run, path)
+    found = Seen(browser, None, path)
+    codes, classes = unpack(given_payload["samplers"][0]["codes"]), torch.eye(10)
+    for k in (0, 7, 3):
+        found.page.locator("#condition").select_option(str(k))
+        found.page.locator("#samples .grid button").nth(2).click()
+        with torch.no_grad():
+            mean = given_run.model().decode({"z": codes[k, 2:3]}, classes[k : k + 1]).mean
+        expected = 255 * mean.reshape(-1).numpy()
+        until(lambda e=expected: found.shows(e))
+    assert found.requests == [found.url]
+    assert found.said == []
+    found.context.close()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["digits_run", "squares_run"])
 def test_the_page_of_a_trained_run_shows_what_its_model_decodes(browser, request, tmp_path, which):
     """From the run directory to pixels, with the graphs that are exported in truth."""
