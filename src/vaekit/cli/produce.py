@@ -47,10 +47,7 @@ def sample_command(
     noise: bool = False,
     sampler: str = "auto",
 ) -> int:
-    """Draw new data: z from the prior, x from p(x|z).
-
-    A conditional model draws under every class in turn, a column of the picture each; under conditions of
-    held-out data in turn, where the condition is no label.
+    """Draw new data: z from the prior, x from p(x|z); given each class, or conditions of held-out data, in turn.
 
     Args:
         run: the run directory.
