@@ -47,7 +47,7 @@ def sample_command(
     noise: bool = False,
     sampler: str = "auto",
 ) -> int:
-    """Draw new data: z from the prior, x from p(x|z); given each class, or conditions of held-out data, in turn.
+    """Draw new data: z from the prior, x from p(x|z); given classes, or held-out conditions, in turn.
 
     Args:
         run: the run directory.
