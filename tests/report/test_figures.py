@@ -22,6 +22,7 @@ from vaekit.report import between, codebooks, copying, factors, groups, marginal
 from vaekit.report.codes import encode
 from vaekit.report.columns import Columns
 from vaekit.report.curves import curves, recorded
+from vaekit.report.history import history
 from vaekit.report.pictures import Pixels
 from vaekit.report.write import write_report
 
@@ -455,13 +456,38 @@ def test_every_named_value_has_a_curve_and_players_keep_together():
     assert [c.player for c in found] == ["model"] * 11 + ["critic"] * 2 + [""]
     assert found[0].name == "model/loss"
     np.testing.assert_array_equal(found[0].lines["valid"], 6.0 - np.arange(12))
+    rates = {"valid/rates": {f"z {k}": 0.1 * k for k in range(50)}}
+    more = recorded([{**row, **rates} for row in rows])
+    assert [curve.name for curve in more] == [curve.name for curve in found]  # not fifty curves more
     figure = curves(rows, 3)
     assert len(figure.pictures) == 13
+    assert figure.pictures[-1].label == "Weight of rate"
     assert "critic/loss 1" in figure.caption  # constant: said, not drawn
     assert [p.label for p in figure.pictures if p.label.endswith("log")] == ["wide · log"]
     groups_of = [p.group for p in figure.pictures]
     assert groups_of == sorted(groups_of, key=groups_of.index)
     assert set(groups_of) == {"player model", "player critic", "weights, and what else moved"}
+
+
+def test_when_each_latent_came_into_use():
+    """Twelve latents: ten lines, the largest ones; who is asleep at the end, and since when."""
+    lines = {f"z {k + 1}": [0.02 + 0.1 * k] * 5 for k in range(12)}
+    lines["z 5"] = [0.5, 0.02, 0.001, 0.0, 0.002]
+    lines["z 6"] = [0.5, 0.001, 0.5, 0.001, None]  # a value that is none does not count
+    lines["z 7"] = [0.6, 0.001, 0.002, 0.001, 0.3]  # it wakes up again
+    rows = [
+        {"epoch": i + 1, "valid/rates": {name: line[i] for name, line in lines.items()}} for i in range(5)
+    ]
+    figure = history([{"epoch": 0, "valid/rate": 1.0}, *rows], 4)
+    names = [key.text for key in figure.keys]
+    assert names[:10] == [f"z {k}" for k in range(3, 13)]
+    assert "the other 2 were never above 0.12 nats" in figure.caption
+    asleep = "z 5 since epoch 3 of 5; z 6 since epoch 4 of 5"
+    assert figure.found == f"2 of 12 latents are asleep at the end: {asleep}."
+    assert "z 12 1.12" in figure.pictures[0].alt
+    assert figure.how.count(".") == 1
+    assert history(rows[:1], None) is None
+    assert history([{"epoch": 1, "valid/rate": 1.0}] * 3, None) is None
 
 
 def test_a_sequence_has_texts_in_its_report(tmp_path, page):

@@ -12,8 +12,9 @@ from vaekit.errors import UnsupportedError
 from vaekit.exporting import posterior_spread, spread, told
 from vaekit.metrics.passes import home_of
 from vaekit.models import LabelMarginal, Model
+from vaekit.models.columns import columns_of, labels_of
 from vaekit.randomness import quiet
-from vaekit.report.codes import Codes, apart, columns_of, labels_of
+from vaekit.report.codes import Codes, apart
 from vaekit.runs import Run
 
 SEED = 0

@@ -17,10 +17,10 @@ from vaekit.disentanglement.presets import preset_of
 from vaekit.disentanglement.udr import Relation
 from vaekit.distributions import DiagonalNormal
 from vaekit.errors import UnsupportedError
-from vaekit.metrics.latents import rate_per_dimension
 from vaekit.metrics.passes import LOAD, evaluating, filled, home_of
 from vaekit.models import Model
 from vaekit.randomness import own_stream
+from vaekit.terms import rate_per_dimension
 from vaekit.trace import Trace
 
 Representation = Literal["mean", "sampled"]
@@ -159,7 +159,8 @@ def _means_and_rates(model: Model, x: Tensor) -> tuple[Tensor, list[float] | Non
     for part in x.split(LOAD):
         given = part.to(device, dtype)
         means.append(_codes(model, given, sample=False).cpu())
-        each = [rate_per_dimension(latent) for latent in model.infer({"x": given}).latents.values()]
+        latents = model.infer({"x": given}).latents.values()
+        each = [rate_per_dimension(latent) if latent.closed else None for latent in latents]
         parts = [rate.flatten(1).cpu() for rate in each if rate is not None]
         if len(parts) == len(each):
             rates.append(torch.cat(parts, 1))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vaekit.metrics.codes import code_shares, use_of
-from vaekit.report.codes import Codes, columns_of
+from vaekit.models.columns import columns_of
+from vaekit.report.codes import Codes
 from vaekit.report.look import DATA, MODEL, Array, draw, plain_ticks
 from vaekit.report.parts import Figure, Key
 

@@ -15,8 +15,9 @@ from vaekit.data.batch import Data
 from vaekit.distributions import StandardNormal
 from vaekit.errors import UnsupportedError
 from vaekit.models import without_withheld
+from vaekit.models.columns import columns_of
 from vaekit.report.agreement import agreement
-from vaekit.report.codes import Codes, columns_of
+from vaekit.report.codes import Codes
 from vaekit.report.look import DATA, MODEL, SOFT, Array, draw, plain_ticks
 from vaekit.report.parts import Figure, Key, Picture, Table
 

@@ -32,6 +32,7 @@ from vaekit.report import (
 from vaekit.report import columns as vectors
 from vaekit.report.codes import encode
 from vaekit.report.curves import curves
+from vaekit.report.history import history
 from vaekit.report.material import Material
 from vaekit.report.page import report_html
 from vaekit.report.parts import Figure
@@ -105,7 +106,9 @@ def write_report(run: RunLike, *, out: str | Path | None = None) -> Path:
 
 
 def _figures(run: RunLike, notes: list[str]) -> list[Figure]:
-    found = _stage_curves(run, notes)
+    best = (run.record.get("best") or {}).get("epoch")
+    course = history(run.metrics(), best if isinstance(best, int) else None)
+    found = [*([] if course is None else [course]), *_stage_curves(run, notes)]
     try:
         model, splits = run.model(), run.data()
     except UserError as error:
@@ -121,7 +124,7 @@ def _figures(run: RunLike, notes: list[str]) -> list[Figure]:
 
 def _stage_curves(run: RunLike, notes: list[str]) -> list[Figure]:
     """The training curves of the run's later stages."""
-    found = []
+    found: list[Figure] = []
     for number, part in enumerate(run.record.get("stages") or []):
         name = str(part.get("name"))
         try:
@@ -129,8 +132,12 @@ def _stage_curves(run: RunLike, notes: list[str]) -> list[Figure]:
         except UserError as error:
             notes.append(f"The curves of the stage {name} are left out: {error}")
             continue
-        made = curves(stage.metrics(), None, key=f"stage-{number}", title=f"Training of the stage {name}")
-        found += [] if made is None else [made]
+        rows, key = stage.metrics(), f"stage-{number}"
+        made = [
+            curves(rows, None, key=key, title=f"Training of the stage {name}"),
+            history(rows, None, key=f"{key}-history", title=f"When each latent of {name} came into use"),
+        ]
+        found += [figure for figure in made if figure is not None]
     return found
 
 
