@@ -16,7 +16,19 @@ from vaekit.files import write_text
 from vaekit.metrics.passes import home_of
 from vaekit.models import Classifier, Model
 from vaekit.randomness import own_stream, quiet
-from vaekit.report import between, effects, factors, groups, latents, marginals, nearest, pictures, texts
+from vaekit.report import (
+    between,
+    codebooks,
+    copying,
+    effects,
+    factors,
+    groups,
+    latents,
+    marginals,
+    pictures,
+    samples,
+    texts,
+)
 from vaekit.report import columns as vectors
 from vaekit.report.codes import encode
 from vaekit.report.curves import curves
@@ -146,8 +158,8 @@ def _of_pictures(m: Material, pixels: pictures.Pixels) -> Iterator[tuple[str, Ma
     noisy = m.spec.kind in ("binary", "count", "categorical")
     shown = "the mean of the likelihood, not a draw of it"
     yield "reconstructions", lambda: pictures.reconstructions(pixels, m.codes, m.held)
-    yield "samples", lambda: pictures.samples(pixels, m.codes, noisy, shown)
-    yield "nearest training data", lambda: nearest.pictures_beside(pixels, m.codes, m.train, m.held)
+    yield "samples", lambda: samples.samples(pixels, m.codes, noisy, shown)
+    yield "nearest training data", lambda: copying.pictures_beside(pixels, m.codes, m.train, m.held)
     if m.walkable:
         yield "interpolations", lambda: between.pictures_between(pixels, m.codes, m.held)
         yield "traversals", lambda: pictures.traversals(pixels, m.codes)
@@ -159,13 +171,13 @@ def _of_vectors(m: Material, table: vectors.Columns) -> Iterator[tuple[str, Make
     if m.spec.vocabulary is not None:
         yield "reconstructions", lambda: texts.rebuilt_texts(m.spec, m.codes, m.held)
         yield "samples", lambda: texts.sampled_texts(m.spec, m.codes)
-        yield "nearest training data", texts.no_distances
+        yield "nearest training data", lambda: copying.texts_beside(m.spec, m.codes, m.train, m.held)
         if m.walkable:
             yield "interpolations", lambda: texts.texts_between(m.spec, m.codes, m.held)
         return
     yield "reconstructions", lambda: vectors.rebuilt(table, m.codes, m.held)
     yield "columns", lambda: vectors.histograms(table, m.codes, m.held)
-    yield "nearest training data", lambda: nearest.rows_beside(table, m.codes, m.train, m.held)
+    yield "nearest training data", lambda: copying.rows_beside(table, m.codes, m.train, m.held)
     if m.walkable:
         if not table.wide:
             yield "interpolations", lambda: between.rows_between(table, m.codes, m.held)
@@ -174,7 +186,7 @@ def _of_vectors(m: Material, table: vectors.Columns) -> Iterator[tuple[str, Make
 
 def _of_latents(m: Material, pixels: pictures.Pixels | None) -> Iterator[tuple[str, Make]]:
     if m.codes.discrete:
-        yield "codes", lambda: marginals.code_use(m.codes, m.held)
+        yield "codes", lambda: codebooks.code_use(m.codes, m.held)
     if m.walkable:
         yield "map", lambda: latents.scatter(m.codes, m.spec, m.held)
         if m.has_classes:
