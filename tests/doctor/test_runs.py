@@ -203,6 +203,15 @@ def test_since_when_from_planted_rows(spoilt, rates, words):
     assert found["posterior_collapse"].severity == "problem"
 
 
+def test_of_a_run_whose_first_rows_are_older_the_beginning_is_not_known(spoilt):
+    def later(rows):
+        made = rewritten({"z 1": [0.0] * 6, "z 2": [0.0] * 6})(rows)
+        return [{k: v for k, v in row.items() if i > 1 or k != "valid/rates"} for i, row in enumerate(made)]
+
+    measured = spoilt(weights=SILENT, rows=later)["posterior_collapse"].measured
+    assert "z 1, z 2 since epoch 3 of 6 at least" in measured
+
+
 def test_of_older_rows_the_rate_of_all_together_is_told(spoilt):
     def older(rows):
         return [{"epoch": row["epoch"], "step": row["step"], "valid/rate": 0.01} for row in rows]

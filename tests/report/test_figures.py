@@ -487,6 +487,9 @@ def test_when_each_latent_came_into_use():
     assert "z 12 1.12" in figure.pictures[0].alt
     assert figure.how.count(".") == 1
     assert history(rows[:1], None) is None
+    odd = [{"epoch": "one", "valid/rates": {"z\u0007" * 30: "much", "z 1": i}} for i in range(3)]
+    figure = history([{"valid/rates": [1.0]}, *odd], None)  # a record from strangers
+    assert "\u0007" not in "".join(key.text for key in figure.keys)
     assert history([{"epoch": 1, "valid/rate": 1.0}] * 3, None) is None
 
 

@@ -24,6 +24,9 @@ SMALL = {"latents": 2, "hidden": (8,), "device": "cpu", "batch_size": 16, "epoch
 CALLS = [Call(5, {"beta": 1}), Call(5, {"beta": 20.0}), Call(6, {"beta": 20.0}, name="other")]
 
 
+ORDINARY = ("epoch", "step", "seconds", "train", "valid")
+
+
 @pytest.fixture
 def splits():
     """60 pictures, in batches of 16 a last one of 12."""
@@ -87,6 +90,30 @@ def test_as_single_training(which, request, tmp_path):
         longer = [vaekit.resume(path, data=data, epochs=4, device="cpu") for path in (run.path, alone.path)]
         last, expected = (r.metrics()[-1]["valid/loss"] for r in longer)
         assert last == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "calls", "settings", "names"),
+    [
+        ("control_vae", [{"capacity": 0.05}, {"capacity": 3.0}],
+         {"start": None, "ki": 0.1}, {"weight/rate"}),
+        ("annealed_vae", [{"capacity": 1.0}, {"capacity": 5.0}], {"ramp": 10}, {"capacity/capacity"}),
+    ],
+)  # fmt: skip
+def test_weights_that_move_are_each_models_own(splits, tmp_path, recipe, calls, settings, names):
+    """In the rows of a stack as in those of single training."""
+    made = [Call(5, call) for call in calls]
+    found = train_stacked(recipe, splits, calls=made, out=tmp_path / "stack", **settings, **SMALL)
+    last = []
+    for number, (call, run) in enumerate(zip(calls, found, strict=True)):
+        out = tmp_path / str(number)
+        alone = vaekit.train(recipe, splits, out=out, seed=5, **call, **settings, **SMALL)
+        for row, other in zip(run.metrics(), alone.metrics(), strict=True):
+            assert {name for name in row if name.split("/")[0] not in ORDINARY} == names
+            for name in names:
+                assert row[name] == pytest.approx(other[name], rel=1e-4)
+        last.append([run.metrics()[-1][name] for name in names])
+    assert last[0] != pytest.approx(last[1], rel=0.01)
 
 
 def test_the_best_weights_are_each_models_own(splits, tmp_path):

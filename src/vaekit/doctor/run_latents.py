@@ -191,7 +191,7 @@ def _each_since(subject: Subject) -> str:
         return ""
     since = {name: asleep_since(epochs, rates[name], EMPTY) for name in known}
     awake = [name for name, epoch in since.items() if epoch is None]
-    told = told_since(since, epochs)
+    told = told_since(since, epochs, subject.rows)
     said = f" Since when: {told}." if told else ""
     if awake:
         last = max(float(rates[name][np.isfinite(rates[name])][-1]) for name in awake)

@@ -29,8 +29,8 @@ from vaekit.terms import Distortion, Rate
 ROWS = 250
 """Data in one pass."""
 
-NO_LATENTS = "the model has no latents that it would be decoded from"
-NOT_DECODED = "nothing is decoded from the latents"
+NO_LATENTS = "the model has no latents from which anything is decoded"
+NOT_DECODED = "no mean is decoded from the latents"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vaekit.report.look import INK, SOFT, Array, class_colour, draw, log_ticks, plain_ticks
+from vaekit.report.look import INK, SOFT, Array, class_colour, draw, label_text, log_ticks, plain_ticks
 from vaekit.report.parts import Figure, Key
 from vaekit.validation import RATES
 
@@ -32,7 +32,8 @@ def rates_of_rows(rows: Rows) -> tuple[list[int], dict[str, Array]]:
     """
     known = [row for row in rows if isinstance(row.get(f"valid/{RATES}"), Mapping)]
     names = dict.fromkeys(name for row in known for name in row[f"valid/{RATES}"])
-    epochs = [int(row.get("epoch", i + 1)) for i, row in enumerate(known)]
+    said = [row.get("epoch") for row in known]
+    epochs = [epoch if isinstance(epoch, int) else i + 1 for i, epoch in enumerate(said)]
     return epochs, {
         name: np.array([_number(row[f"valid/{RATES}"].get(name)) for row in known]) for name in names
     }
@@ -93,7 +94,7 @@ def history(rows: Rows, best: int | None, *, key: str = "history", title: str = 
     empty = sum(epoch is not None for epoch in since.values())
     alt = (
         f"Rates of {len(shown)} latents over {len(epochs)} epochs, from "
-        f"{', '.join(f'{name} {rates[name][-1]:.3g}' for name in shown)} nats at the end."
+        f"{', '.join(f'{label_text(name)} {rates[name][-1]:.3g}' for name in shown)} nats at the end."
     )
     caption = (
         f"KL divergence of each latent from its prior, mean over the validation set, after every epoch; "
@@ -112,29 +113,32 @@ def history(rows: Rows, best: int | None, *, key: str = "history", title: str = 
         "line and stays there has fallen asleep, and tells the decoder nothing any more.",
         pictures=(draw(f"{key}-rates", alt, paint, size=(5.6, 2.9), label="rate, nats · log"),),
         keys=(
-            *(Key(name, f"class-{number}") for number, name in enumerate(shown)),
+            *(Key(label_text(name), f"class-{number}") for number, name in enumerate(shown)),
             Key(f"asleep below {EMPTY:g} nats", "ink", dashed=True),
             *([] if best is None else [Key(f"best epoch ({best:g})", "soft", dashed=True)]),
         ),
         caption=caption,
-        found=f"{empty} of {len(rates)} latents are asleep at the end: {told_since(since, epochs)}."
+        found=f"{empty} of {len(rates)} latents are asleep at the end: {told_since(since, epochs, rows)}."
         if empty
         else "",
     )
 
 
-def told_since(since: Mapping[str, int | None], epochs: Sequence[int], most: int = 6) -> str:
+def told_since(since: Mapping[str, int | None], epochs: Sequence[int], rows: Rows, most: int = 6) -> str:
     """'z 3, z 4 from the beginning; z 7 since epoch 12 of 40': latents by when they fell asleep.
 
     Args:
         since: latent -> epoch, as `asleep_since` says it; those of None are left out.
-        epochs: of the rows.
+        epochs: of the rows that have rates.
+        rows: of the record; where the first has no rates, nobody knows of the beginning.
         most: names of one group, and groups, that are told one by one.
     """
+    whole = isinstance(rows[0].get(f"valid/{RATES}"), Mapping)
+    first = "from the beginning" if whole else f"since epoch {epochs[0]} of {epochs[-1]} at least"
     groups: dict[int, list[str]] = {}
     for name, epoch in since.items():
         if epoch is not None:
-            groups.setdefault(epoch, []).append(name)
+            groups.setdefault(epoch, []).append(label_text(name))
     found = []
     for place, epoch in enumerate(sorted(groups)):
         names = groups[epoch]
@@ -144,7 +148,7 @@ def told_since(since: Mapping[str, int | None], epochs: Sequence[int], most: int
             break
         more = f" and {len(names) - most} more" if len(names) > most + 1 else ""
         told = ", ".join(names if not more else names[:most]) + more
-        when = "from the beginning" if epoch == epochs[0] else f"since epoch {epoch} of {epochs[-1]}"
+        when = first if epoch == epochs[0] else f"since epoch {epoch} of {epochs[-1]}"
         found.append(f"{told} {when}")
     return "; ".join(found)
 
