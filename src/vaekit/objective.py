@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from vaekit.parallel.noise import common_noise
-from vaekit.schedules import Feedback, Weight, value_of
+from vaekit.schedules import Feedback, Schedule, Varying, Weight, value_of
 from vaekit.terms import Distortion, Rate, Term
 from vaekit.trace import Trace
 
@@ -57,6 +57,23 @@ class Objective(nn.Module):
     def listening(self) -> list[Feedback]:
         """The weights, here or within terms, that hear the named values of a step."""
         return [module for module in self.modules() if isinstance(module, Feedback)]
+
+    @property
+    def moving(self) -> dict[str, Varying]:
+        """What changes while training, by name: "weight/rate" where the weight of the term "rate" does.
+
+        A schedule within a weight or a term has the name that it has there: "target/rate" is the set point of
+        the controller of the rate, "capacity/rate" the capacity that a term "rate" holds.
+        """
+        found: dict[str, Varying] = {}
+        for name, parts in self.terms.items():
+            if isinstance(parts[0], Varying):
+                found[f"weight/{name}"] = parts[0]
+            for part in parts:
+                for path, module in part.named_modules() if isinstance(part, nn.Module) else ():
+                    if path and isinstance(module, Schedule):
+                        found[f"{path.replace('.', ' ')}/{name}"] = module
+        return found
 
     @property
     def coupled(self) -> list[str]:

@@ -20,7 +20,7 @@ from vaekit.parallel import Team
 from vaekit.procedures import Manner, Simultaneous
 from vaekit.system import System
 from vaekit.trace import Batch
-from vaekit.validation import validate
+from vaekit.validation import row_of, standing, validate
 
 Weights = Literal["auto", "last"]
 
@@ -206,7 +206,7 @@ class Fit:
         means = self._means()
         row |= {f"train/{name}": value for name, value in means.items()}
         held_out = validate(self.system, self.splits.valid, training.batch_size, self.team)
-        row |= {f"valid/{name}": value for name, value in held_out.items()}
+        row |= row_of(held_out) | {name: float(v) for name, v in standing(self.system.procedure).items()}
         self.rows.append(row)
         loss = next((held_out[name] for name in _loss_names(self.system) if name in held_out), math.nan)
         if not all(math.isfinite(value) for value in means.values()):

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from vaekit.data import load
+from vaekit.randomness import own_stream
 from vaekit.runs import Run
 
 
@@ -219,6 +220,22 @@ def test_a_conditional_model_gets_conditions_of_test_data(vaekit, here):
     assert vaekit("sample", "run").code == 0
     assert vaekit("reconstruct", "run", "test").code == 0
     assert vaekit("encode", "run", "digits").code == 0
+
+
+def test_a_model_of_classes_draws_them_in_columns(vaekit, here):
+    said = vaekit("train", "cvae", "digits", "--context", "labels", "--limit", 30, "--epochs", 1,
+                  "--hidden", 8, "--latents", 3, "--nll-samples", 0, "--no-report",
+                  "--out", "run")  # fmt: skip
+    assert said.code == 0, said.err
+    drawn = vaekit("sample", "run", "-n", 25)
+    assert "given the classes in turn: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in drawn.out
+    with Image.open("run/samples.png") as picture:
+        assert picture.size == (10 * 50 + 2, 3 * 50 + 2)  # ten columns
+    assert vaekit("sample", "run", "-n", 25, "--out", "a.npy").code == 0
+    model = Run.open("run").model()
+    with own_stream("cpu", 0), torch.no_grad():
+        expected = model.generate(25, torch.eye(10)[torch.arange(25) % 10]).mean
+    assert np.load("a.npy") == pytest.approx(expected.numpy(), abs=1e-6)
 
 
 def test_resuming_longer_equals_training_longer(vaekit, run, tiny, here):

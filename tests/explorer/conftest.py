@@ -79,6 +79,28 @@ def squares_run(folder):
 
 
 @pytest.fixture(scope="session")
+def given_run(folder):
+    """8x8 pictures given their class, 3 latents: p(z|class) is narrow, and lies elsewhere for every class."""
+    run = vaekit.train(
+        "cvae", "digits", latents=3, hidden=(8,), steps=1, data_options={"context": "labels"}, device="cpu",
+        out=folder / "given-class",
+    )  # fmt: skip
+    model = run.model()
+    head = [part for part in model.priors.modules() if isinstance(part, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        head.weight[:3] *= 40
+        head.weight[3:] = 0
+        head.bias[3:] = -2
+    run.save_weights(model)
+    return run
+
+
+@pytest.fixture(scope="session")
+def given_payload(given_run):
+    return payload(given_run)
+
+
+@pytest.fixture(scope="session")
 def digits_payload(digits_run):
     return payload(digits_run)
 

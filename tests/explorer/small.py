@@ -21,6 +21,7 @@ V = _random.normal(size=(LATENTS, AREA)).astype(np.float32)
 U = (0.2 * _random.normal(size=(AREA, LATENTS))).astype(np.float32)
 CODES = _random.normal(size=(COUNT, LATENTS)).astype(np.float32)
 DRAWN = _random.normal(size=(30, LATENTS)).astype(np.float32)
+GIVEN = _random.normal(size=(3, 30, LATENTS)).astype(np.float32)
 WAY = np.array([0.6, -0.8, 0.0], dtype=np.float32)
 
 
@@ -110,6 +111,16 @@ def graphs():
     return files(decoder, encoder, "The weights are kept in full.")
 
 
+def given(**changes):
+    """The same of a conditional model: codes of the prior belong to one of three conditions each."""
+    samplers = [
+        {"name": "prior", "codes": packed(GIVEN), "conditional": True, "how": "from the prior"},
+        {"name": "mixture", "codes": packed(CODES[::-1]), "conditional": False, "how": "from a mixture"},
+    ]
+    context = {"values": packed(np.eye(3, dtype=np.float32)), "names": ["left", HOSTILE, "right"]}
+    return payload(**{"samplers": samplers, "context": context, **changes})
+
+
 def sheet():
     """Pictures of the data, eight in a row."""
     from PIL import Image
@@ -186,6 +197,6 @@ def payload(**changes):
         "encoder": True,
         "uncertainty": True,
         "context": None,
-        "refine": None,
+        "refine": {"steps": 7},
     }
     return {**found, **changes}

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -169,7 +170,8 @@ class Made:
 
 
 def test_the_export_is_one_file_and_needs_no_server(digits_run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("vaekit.exporting.export_graphs", lambda *given, **more: Made(b"onnx"))
+    made = SimpleNamespace(stored=lambda precision: Made(b"onnx"))
+    monkeypatch.setattr("vaekit.exporting.trace_graphs", lambda *given, **more: made)
     for name in ("starlette", "uvicorn"):
         monkeypatch.setitem(sys.modules, name, None)
     assert "pip install starlette" in failing(capsys, digits_run.path, "--no-browser")
@@ -199,12 +201,17 @@ def test_the_exported_page_shows_what_the_model_decodes(browser, digits_run, tmp
 def test_a_large_page_stores_half_the_digits_unless_told(digits_run, tmp_path, monkeypatch, capsys):
     asked = []
 
-    def export_graphs(model, spec, *, precision):
-        asked.append(precision)
-        rng = np.random.Generator(np.random.PCG64(0))
-        return Made(rng.bytes(4_000_000 if precision == "float32" else 10))
+    class Traced:
+        def stored(self, precision):
+            asked.append(precision)
+            rng = np.random.Generator(np.random.PCG64(0))
+            return Made(rng.bytes(4_000_000 if precision == "float32" else 10))
 
-    monkeypatch.setattr("vaekit.exporting.export_graphs", export_graphs)
+    def trace_graphs(model, spec):
+        asked.append("traced")
+        return Traced()
+
+    monkeypatch.setattr("vaekit.exporting.trace_graphs", trace_graphs)
     for options, tried in (
         ([], ["float32", "float16"]),
         (["--precision", "float32"], ["float32"]),
@@ -213,7 +220,7 @@ def test_a_large_page_stores_half_the_digits_unless_told(digits_run, tmp_path, m
         asked.clear()
         path = tmp_path / "page.html"
         assert main(["explore", str(digits_run.path), "--export", str(path), *options]) == 0
-        assert asked == tried
+        assert asked == ["traced", *tried]
         assert f"weights in {tried[-1]}" in capsys.readouterr().out
 
 
@@ -224,7 +231,7 @@ def test_what_cannot_be_written_leaves_what_was_there(digits_run, tmp_path, caps
     def refused(*given, **more):
         raise UserError("this model cannot leave")
 
-    monkeypatch.setattr("vaekit.exporting.export_graphs", refused)
+    monkeypatch.setattr("vaekit.exporting.trace_graphs", refused)
     assert "cannot leave" in failing(capsys, digits_run.path, "--export", path)
     assert path.read_text() == "before"
     assert "no folder" in failing(capsys, digits_run.path, "--export", tmp_path / "none" / "page.html")

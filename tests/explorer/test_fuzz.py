@@ -45,11 +45,11 @@ garbage = st.recursive(
 
 
 @st.composite
-def arrays(draw):
+def arrays(draw, size=5):
     """An array as the schema has it: any shape, with the bytes that belong to it or not quite."""
     rows = draw(st.integers(1, 9))
     shape = draw(
-        st.sampled_from([[rows, 5], [rows, 1, 8, 8]]) | st.lists(st.integers(1, 9), min_size=1, max_size=4)
+        st.sampled_from([[rows, size], [rows, 1, 8, 8]]) | st.lists(st.integers(1, 9), min_size=1, max_size=4)
     )
     count = math.prod(shape) + draw(st.sampled_from([0, 0, 0, 0, -1, 1]))
     raw = draw(st.sampled_from([b"\0\0\0\0", b"\0\0\x80\x3f"]) | st.binary(min_size=1, max_size=8))
@@ -77,6 +77,19 @@ def of_schema(schema, arrays=arrays):
     if schema["type"] == "integer":
         return st.integers(schema["minimum"], min(schema["maximum"], 1 << 40))
     return st.none()
+
+
+# what fits in all its parts is rarely made by chance
+FITTING = {
+    "/api/decode": st.builds(lambda n: {"codes": pack(torch.ones(n, 5))}, st.integers(1, 9)),
+    "/api/encode": st.builds(lambda n: {"x": pack(torch.ones(n, 1, 8, 8))}, st.integers(1, 9)),
+    "/api/refine": st.builds(
+        lambda n, steps: {"x": pack(torch.ones(n, 1, 8, 8)), "steps": steps},
+        st.integers(1, 9),
+        st.integers(1, 9),
+    ),
+    "/api/sample": st.builds(lambda n: {"sampler": "prior", "n": n, "seed": 0}, st.integers(1, 9)),
+}
 
 
 @st.composite
@@ -130,12 +143,37 @@ def test_requests_of_the_schema(client, path):
     seen = set()
 
     @QUICK
-    @given(of_schema(SCHEMAS[path]))
+    @given(of_schema(SCHEMAS[path]) | FITTING[path])
     def ask(body):
         seen.add(check(client, path, as_json(body)).status_code)
 
     ask()
     assert seen == {200, 422}  # what is made here reaches the model, and what does not fit it is refused
+
+
+@pytest.fixture(scope="module")
+def given_client(given_run):
+    with TestClient(
+        app(subject_of(given_run), "<p>", DOOR),
+        base_url="http://127.0.0.1:8722",
+        raise_server_exceptions=False,
+    ) as opened:
+        yield opened
+
+
+def test_requests_of_the_schema_to_a_conditional_model(given_client):
+    seen = set()
+    fitting = st.integers(0, 9).map(lambda k: pack(torch.eye(10)[k : k + 1]))
+    asked = of_schema(SCHEMAS["/api/sample"])
+
+    @QUICK
+    @given(asked, st.none() | fitting | arrays(10))
+    def ask(body, context):
+        body = {**body, "context": context}
+        seen.add(check(given_client, "/api/sample", as_json(body)).status_code)
+
+    ask()
+    assert seen == {200, 422}
 
 
 @QUICK

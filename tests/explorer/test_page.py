@@ -181,6 +181,7 @@ def test_an_own_picture_is_encoded_and_comes_back(seen, small, page):
     x = (0.1 + 0.8 * (drawn.reshape(-1) / 255)).astype(np.float32)
     code = small.encode(x)
     until(lambda: seen.shows(small.levels(small.decode(code))))
+    assert not page.locator("#refine").is_visible()  # no server, no slopes
     for k in range(3):
         said = float(page.locator(f"#latent-{k}").get_attribute("aria-valuetext"))
         assert said == pytest.approx(float(code[0, k]), abs=0.0051)
@@ -220,6 +221,49 @@ def test_samples_are_those_that_were_drawn(seen, small, page):
     page.locator("#sampler").select_option("1")
     cells.nth(0).click()
     until(lambda: seen.shows(small.levels(small.decode(small.CODES[-1]))))
+
+
+def levels_of(canvas):
+    look = "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+    return np.array(canvas.evaluate(look))[::4]
+
+
+def test_another_condition_has_samples_of_its_own(browser, small, tmp_path):
+    pytest.importorskip("onnx")
+    found = Seen(browser, assemble(small.given(), graphs=small.graphs()), tmp_path / "page.html")
+    page, cells = found.page, found.page.locator("#samples .grid button")
+
+    def shown(codes):
+        """Whether the first and the last picture are those of these codes, and lead to them."""
+        for place in (0, 23):
+            expected = small.levels(small.decode(codes[place]))
+            until(
+                lambda i=place, e=expected: (np.abs(levels_of(cells.nth(i).locator("canvas")) - e) <= 1).all()
+            )
+            cells.nth(place).click()
+            until(lambda e=expected: found.shows(e))
+
+    shown(small.GIVEN[0])
+    page.locator("#condition").select_option("2")
+    shown(small.GIVEN[2])
+    assert "Drawn and shown given: right." in page.locator("#samples .caption").inner_text()
+    page.locator("#random").click()
+    until(lambda: any(found.shows(small.levels(small.decode(code))) for code in small.GIVEN[2]))
+    page.locator("#more").click()
+    page.locator("#condition").select_option("1")  # the same places of another condition
+    shown(np.roll(small.GIVEN[1], -24, axis=0))
+    assert small.HOSTILE in page.locator("#samples .caption").inner_text()
+    page.locator("#sampler").select_option("1")
+    shown(small.CODES[::-1])
+    page.locator("#condition").select_option("0")  # of this sampler nothing hangs on it
+    assert (
+        "Drawn whatever the condition, and shown given: left."
+        in page.locator("#samples .caption").inner_text()
+    )
+    shown(small.CODES[::-1])
+    assert found.requests == [found.url]
+    assert found.said == []
+    found.context.close()
 
 
 def test_an_attribute_moves_the_code_along_its_vector(seen, small, page):
@@ -275,6 +319,31 @@ def test_the_policy_stops_what_somebody_puts_in(seen, page):
     assert len(seen.said) > before[0]  # the browser says what it stopped
     del seen.said[before[0] :]
     del seen.requests[before[1] :]  # begun, and stopped
+
+
+@pytest.mark.slow
+def test_the_page_of_a_conditional_run_shows_samples_of_its_prior(
+    browser, given_run, given_payload, tmp_path
+):
+    """Under every condition that is chosen, with the graphs that are exported in truth."""
+    pytest.importorskip("onnxscript")
+    from vaekit.explorer.arrays import unpack
+    from vaekit.explorer.export import export_page
+
+    path = tmp_path / "page.html"
+    export_page(given_run, path)
+    found = Seen(browser, None, path)
+    codes, classes = unpack(given_payload["samplers"][0]["codes"]), torch.eye(10)
+    for k in (0, 7, 3):
+        found.page.locator("#condition").select_option(str(k))
+        found.page.locator("#samples .grid button").nth(2).click()
+        with torch.no_grad():
+            mean = given_run.model().decode({"z": codes[k, 2:3]}, classes[k : k + 1]).mean
+        expected = 255 * mean.reshape(-1).numpy()
+        until(lambda e=expected: found.shows(e))
+    assert found.requests == [found.url]
+    assert found.said == []
+    found.context.close()
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import vaekit
 from vaekit.data import ArrayData, Splits
 from vaekit.data.spec import Spec
 from vaekit.errors import UserError
-from vaekit.explorer import payload
+from vaekit.explorer import payload, samples
 from vaekit.explorer.arrays import pack, unpack
 from vaekit.explorer.directions import directions
 from vaekit.explorer.loading import subject_of
@@ -202,12 +203,84 @@ def test_codes_of_a_codebook_are_whole_numbers(folder):
     assert mean.shape == (len(codes), 1, 8, 8)
 
 
-def test_classes_are_conditions_to_choose_from(folder):
-    run = trained(folder, "cvae", "cvae", latents=3, hidden=(8,), data_options={"context": "labels"})
-    found = payload(run)
-    assert found["context"]["names"] == [str(k) for k in range(10)]
-    assert torch.equal(unpack(found["context"]["values"]), torch.eye(10))
-    assert unpack(found["samplers"][0]["codes"]).shape == (64, 3)
+def test_classes_are_conditions_to_choose_from(given_payload, given_run):
+    assert given_payload["context"]["names"] == [str(k) for k in range(10)]
+    assert torch.equal(unpack(given_payload["context"]["values"]), torch.eye(10))
+    # the page begins under the first class, at a datum of this class
+    codes = subject_of(given_run).codes
+    first = int((codes.batch["y"] == 0).nonzero()[0])
+    assert torch.equal(unpack(given_payload["start"]), codes.means[first])
+
+
+def test_samples_of_a_condition_come_from_its_own_prior(given_payload, given_run):
+    (prior,) = given_payload["samplers"]
+    assert prior["conditional"]
+    codes = unpack(prior["codes"])
+    assert codes.shape == (10, 64, 3)
+    with torch.no_grad():
+        p = given_run.model().priors[0](torch.eye(10))
+    noise = (codes - p.mean.unsqueeze(1)) / p.stddev.unsqueeze(1)
+    assert torch.allclose(noise, noise[:1].expand_as(noise), atol=1e-3)  # the same for every condition
+    assert noise.std() == pytest.approx(1, abs=0.15)
+    # which would not be so for the codes of another class
+    apart = (p.mean[1:] - p.mean[:1]) / p.stddev[0]
+    assert apart.abs().amax(1).min() > 3
+
+
+def test_samplers_that_look_at_no_condition_are_drawn_from_once(folder, given_run):
+    options = {"context": "labels"}
+    run = trained(folder, "one-prior", "cvae", latents=3, hidden=(8,), prior="standard", data_options=options)
+    (prior,) = payload(run)["samplers"]
+    assert not prior["conditional"]
+    assert unpack(prior["codes"]).shape == (64, 3)
+    path = folder / "fitted-given"
+    shutil.copytree(given_run.path, path)
+    fitted = Run.open(path)
+    vaekit.fit_sampler(fitted, "hypersphere")
+    assert [s["conditional"] for s in payload(fitted)["samplers"]] == [True, False]
+
+
+def test_many_conditions_have_fewer_samples_each(given_run, monkeypatch):
+    subject = subject_of(given_run)
+    many = replace(subject, contexts=(torch.eye(10).repeat(5, 1)[:47], [str(k) for k in range(47)]))
+    assert samples.drawn(many, "prior")[0].shape == (47, 64, 3)
+    monkeypatch.setattr(samples, "_NUMBERS", 1000)
+    codes, conditional = samples.drawn(many, "prior")
+    assert conditional
+    assert codes.shape == (47, 7, 3)  # 987 numbers
+    assert torch.equal(codes[46], subject.draw("prior", 7, 0, torch.eye(10)[6:7]))
+    monkeypatch.setattr(samples, "_NUMBERS", 10)
+    assert samples.drawn(many, "prior")[0].shape == (47, 1, 3)
+
+
+def test_of_very_many_classes_the_page_offers_some(given_run, monkeypatch):
+    from vaekit.explorer import loading
+
+    monkeypatch.setattr(loading, "_CLASSES", 4)
+    found = payload(given_run)
+    assert found["context"]["names"] == ["0", "1", "2", "3"]
+    assert torch.equal(unpack(found["context"]["values"]), torch.eye(4, 10))
+    assert any("first 4 of the 10 classes" in note for note in found["notes"])
+
+
+def test_conditions_that_are_labels_are_known_without_being_told(folder):
+    y = torch.arange(30) % 3
+    spec = Spec("mine", (3,), "real", 30, context=(3,), classes=3, class_names=("a", "b", "c"))
+    data = ArrayData(spec, torch.randn(30, 3), y=y, c=torch.eye(3)[y])
+    run = trained(folder, "mine", "cvae", Splits(data, data, data), latents=2, hidden=(8,))
+    assert payload(run)["context"]["names"] == ["a", "b", "c"]
+
+
+def test_codes_are_refined_where_there_is_a_density_to_go_uphill_on(digits_payload, given_payload, folder):
+    assert digits_payload["refine"] == given_payload["refine"] == {"steps": 40}
+    assert payload(trained(folder, "vq", "vq_vae"))["refine"] is None
+    options = {"context": "quadrant2"}
+    part = trained(folder, "quadrants", "cvae", latents=3, hidden=(8,), data_options=options)
+    assert payload(part)["refine"] is None  # nothing is encoded there
+    label = trained(folder, "m2", "m2", latents=3, hidden=(8,), data_options={"labelled": 100})
+    assert payload(label)["refine"] is None
+    point = trained(folder, "id_gan", "id_gan")
+    assert payload(point)["refine"] is None
 
 
 def test_parts_of_pictures_become_whole_ones(folder):

@@ -48,6 +48,12 @@ def codes(rows=3, size=5, dtype=torch.float32):
     return pack(torch.randn(rows, size).to(dtype))
 
 
+def packed(shape, count=None, dtype="float32", fill=0.0):
+    count = int(np.prod(shape)) if count is None else count
+    data = np.full(count, fill, "<f4" if dtype == "float32" else "<i4").tobytes()
+    return {"dtype": dtype, "shape": shape, "data": base64.b64encode(data).decode()}
+
+
 # -- answers ---------------------------------------------------------------------------------------------
 
 
@@ -79,6 +85,106 @@ def test_draws_come_from_the_seed(client):
     drawn = unpack(first)
     assert drawn.shape == (50, 5)
     assert 0.7 < float(drawn.std()) < 1.3
+
+
+@pytest.fixture(scope="module")
+def given(given_run):
+    """A client of a model whose codes follow from the class."""
+    with TestClient(app(subject_of(given_run), PAGE, DOOR), base_url="http://127.0.0.1:8722") as opened:
+        yield opened
+
+
+def test_draws_are_those_of_the_condition_that_is_given(given, given_run):
+    for number in (0, 7):
+        condition = torch.eye(10)[number : number + 1]
+        ask = {"sampler": "prior", "n": 40, "seed": 3, "context": pack(condition)}
+        answer = post(given, "/api/sample", ask)
+        assert answer.status_code == 200
+        with torch.no_grad():
+            p = given_run.model().priors[0](condition)
+        noise = (unpack(answer.json()["codes"]) - p.mean) / p.stddev
+        assert float(noise.mean()) == pytest.approx(0, abs=0.3)
+        assert float(noise.std()) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("context", "words"),
+    [
+        (None, "missing"),
+        (pack(torch.eye(10)[:2]), "2 rows; expected 1"),
+        (pack(torch.eye(9)[:1]), "shape [1, 9]"),
+        (pack(torch.eye(10)[0]), "shape [10]"),
+        (pack(torch.eye(10)[:1].int()), "expected float32"),
+        (pack(torch.eye(10)[:1] * torch.inf), "not finite"),
+    ],
+)
+def test_a_condition_that_does_not_fit_is_refused(given, context, words):
+    answer = post(given, "/api/sample", {"sampler": "prior", "n": 2, "seed": 0, "context": context})
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]
+
+
+def joint(run, x, z):
+    """log p(x, z), by hand."""
+    normal = torch.distributions.Normal(0.0, 1.0)
+    with torch.no_grad():
+        return run.model().decode({"z": z}).log_prob(x) + normal.log_prob(z).sum(1)
+
+
+def test_refined_codes_are_likelier(client, digits_run):
+    x = digits_run.data().test.take(torch.arange(5))["x"]
+    found = {k: unpack(v) for k, v in post(client, "/api/refine", {"x": pack(x), "steps": 30}).json().items()}
+    guess = digits_run.model().posteriors[0](x).mean.detach()
+    assert torch.allclose(found["before"], joint(digits_run, x, guess), atol=1e-3)
+    assert torch.allclose(found["after"], joint(digits_run, x, found["codes"]), atol=1e-3)
+    assert bool((found["after"] >= found["before"]).all())
+    far = torch.full((5, 5), 2.0)
+    led = post(client, "/api/refine", {"x": pack(x), "codes": pack(far), "steps": 100}).json()
+    assert float((unpack(led["after"]) - unpack(led["before"])).min()) > 3
+    # near the top, steps of any size lead nowhere better
+    again = post(client, "/api/refine", {"x": pack(x), "codes": led["codes"], "steps": 1}).json()
+    assert torch.equal(unpack(again["before"]), unpack(led["after"]))
+    assert all(part.grad is None for part in digits_run.model().parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": 0}, "out of range"),
+        ({"steps": 101}, "out of range"),
+        ({"codes": packed([2, 5])}, "2 rows; expected 1"),
+        ({"codes": packed([1, 4])}, "shape [1, 4]"),
+        ({"x": packed([17, 1, 8, 8])}, "16 at most to refine"),
+        ({"x": packed([1, 1, 8, 8], fill=np.nan)}, "not finite"),
+        ({"context": packed([1, 3])}, "no condition"),
+    ],
+)
+def test_what_cannot_be_refined_is_refused(client, change, words):
+    answer = post(client, "/api/refine", {"x": packed([1, 1, 8, 8]), "steps": 3, **change})
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]
+
+
+def test_refining_is_under_the_condition_that_is_given(given, given_run):
+    batch = given_run.data().test.take(torch.arange(3))
+    ask = {"x": pack(batch["x"]), "context": pack(batch["c"]), "steps": 20}
+    found = {k: unpack(v) for k, v in post(given, "/api/refine", ask).json().items()}
+    model, z = given_run.model(), found["codes"]
+    with torch.no_grad():
+        p = model.decode({"z": z}, batch["c"])
+        by_hand = p.log_prob(batch["x"]) + model.priors[0](batch["c"]).log_prob(z)
+    assert torch.allclose(found["after"], by_hand, atol=1e-3)
+    assert float((found["after"] - found["before"]).min()) > 0
+
+
+def test_a_model_without_density_says_so(subject, monkeypatch):
+    from vaekit.explorer import server
+
+    monkeypatch.setattr(server, "refinable", lambda subject: False)
+    with TestClient(app(subject, PAGE, DOOR), base_url="http://127.0.0.1:8722") as opened:
+        answer = post(opened, "/api/refine", {"x": packed([1, 1, 8, 8]), "steps": 3})
+    assert answer.status_code == 422
+    assert "no density" in answer.json()["error"]
 
 
 def test_global_random_numbers_are_left_alone(client):
@@ -223,12 +329,6 @@ def test_bound_to_everything_figures_are_known_and_foreign_names_are_not():
 # -- requests that do not fit ----------------------------------------------------------------------------
 
 
-def packed(shape, count=None, dtype="float32", fill=0.0):
-    count = int(np.prod(shape)) if count is None else count
-    data = np.full(count, fill, "<f4" if dtype == "float32" else "<i4").tobytes()
-    return {"dtype": dtype, "shape": shape, "data": base64.b64encode(data).decode()}
-
-
 def packed_as(claimed, shape):
     """The numbers of one shape under the name of another."""
     return {**packed(shape), "shape": claimed}
@@ -301,6 +401,7 @@ def test_data_that_do_not_fit(client, body, words):
         ({"seed": -1}, "out of range"),
         ({"seed": 2**60}, "out of range"),
         ({"seed": "1"}, "wrong type"),
+        ({"context": packed([1, 3])}, "takes no condition"),
     ],
 )
 def test_draws_that_cannot_be(client, change, words):

@@ -190,6 +190,71 @@ def test_the_server_is_asked_with_its_token_and_its_refusal_is_shown(served, sma
     until(page, lambda: not page.locator("[role=alert]").is_visible())
 
 
+def test_the_server_draws_under_the_condition_that_is_chosen(served, small):
+    healthy = plain(small, small.decode)
+
+    def answer(path, body):
+        if path != "/api/sample":
+            return healthy(path, body)
+        which = int(small.unpacked(body["context"])[0].argmax())
+        drawn = np.full((body["n"], small.LATENTS), which + 0.1 * (body["seed"] % 10), dtype=np.float32)
+        return 200, {"codes": small.packed(drawn)}
+
+    payload = small.given(uncertainty=False)
+    page, asked = served(payload, answer)
+    first = page.locator("#samples .grid button").first
+    page.locator("#more").click()
+    page.locator("#more").click()  # those of the page have been seen
+
+    def led_to():
+        """The number to which the first sample leads: the condition, then the seed's last figure."""
+        first.click()
+        return page.locator("#latent-0").get_attribute("aria-valuetext")
+
+    until(page, lambda: led_to().startswith("0.") and led_to().endswith("0"))
+    seed = led_to()[1:]
+    page.locator("#condition").select_option("2")
+    until(page, lambda: led_to() == f"2{seed}")
+    sent = [body for path, _, body in asked if path == "/api/sample"]
+    assert [small.unpacked(body["context"]).tolist() for body in sent] == [
+        [[1.0, 0.0, 0.0]],
+        [[0.0, 0.0, 1.0]],
+    ]
+    assert sent[0]["seed"] == sent[1]["seed"]
+
+
+def test_an_own_text_is_refined_by_the_server(served, small):
+    better = np.array([[1.25, 0.5, -0.75]], dtype=np.float32)
+    gains = iter([2.5, 0.0])
+
+    def answer(path, body):
+        if path != "/api/refine":
+            return plain(
+                small, lambda z: np.eye(3, dtype=np.float32)[[[0] * 4] * len(z)], encode=lambda x: x[:, :3]
+            )(path, body)
+        after = small.packed(np.array([next(gains) - 9], dtype=np.float32))
+        return 200, {"codes": small.packed(better), "before": small.packed(np.float32([-9])), "after": after}
+
+    payload = without_pictures(
+        small, np.zeros((1, 4), dtype=np.int32), view="sequence", shape=[4], kind="categorical",
+        vocabulary=["a", "b", "c"],
+    )  # fmt: skip
+    page, asked = served(payload, answer)
+    assert not page.locator("#refine").is_visible()
+    page.locator("#own-text").fill("baca")
+    page.locator("#own-text").press("Enter")
+    page.locator("#refine").click()
+    until(page, lambda: "\u22129 before, \u22126.50 now" in page.locator("#verdict").inner_text())
+    shown = [float(page.locator(f"#latent-{k}").get_attribute("aria-valuetext")) for k in range(3)]
+    assert shown == [1.25, 0.5, -0.75]
+    page.locator("#refine").click()  # from where it is now
+    until(page, lambda: "No better code" in page.locator("#verdict").inner_text())
+    sent = [body for path, _, body in asked if path == "/api/refine"]
+    assert [body["steps"] for body in sent] == [7, 7]
+    assert small.unpacked(sent[0]["x"]).tolist() == [[1.0, 0.0, 2.0, 0.0]]
+    assert [small.unpacked(body["codes"]).tolist() for body in sent] == [[[1.0, 0.0, 2.0]], better.tolist()]
+
+
 def test_a_sound_is_shown_and_played(served, small):
     bins, frames, window, hop = 9, 12, 16, 8
     tone = np.zeros((bins, frames), dtype=np.float32)

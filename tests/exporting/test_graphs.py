@@ -16,7 +16,7 @@ from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.exporting import export_graphs, graphs, spread
 from vaekit.exporting.compare import TOLERANCE, deviations, onnx_run
-from vaekit.exporting.graphs import exported
+from vaekit.exporting.graphs import Traced, stored, traced
 from vaekit.exporting.parts import halve
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -112,6 +112,7 @@ def test_weights_in_fewer_bits_are_as_near_as_they_can_be(onnx_folder, run):
         proto = store(onnx.load_from_string(content), precision)
         onnx.checker.check_model(proto)
         small = proto.SerializeToString()
+        assert Traced(halves, content, None).stored(precision).decoder == small  # traced once, stored twice
         assert len(small) < size * len(content)
         run_it = onnx_run(small, halves.decoder)
         found = deviations(run_it, halves.decoder, halves, exact=False)
@@ -150,7 +151,7 @@ def test_codes_are_whole_numbers_side_by_side():
     halves = halve(model, FLAT)
     assert halves.levels == {"z": 8}
     assert not halves.encoder.spreads
-    content, found = exported(halves.decoder, halves, "float32")
+    content, found = stored(traced(halves.decoder, halves), halves.decoder, halves, "float32")
     assert max(found.values()) <= TOLERANCE
     codes = torch.randint(8, (4, len(halves.columns)))
     mean = onnx_run(content, halves.decoder)((codes,))[0]
@@ -187,12 +188,21 @@ def test_a_model_that_broke_is_refused(flat):
 def test_an_encoder_that_cannot_leave_is_a_note_and_a_decoder_an_error(flat, monkeypatch):
     broken: list[str] = []
 
-    def fake(half, halves, precision):
+    def fake(half, halves):
         if half.role in broken:
             raise UnsupportedError(f"the {half.role} cannot")
-        return b"graph", {f"{half.role} mean": 1e-7}
+        return b"graph"
 
-    monkeypatch.setattr(graphs, "exported", fake)
+    def compared(content, half, halves, precision):
+        if half.role in apart:
+            raise UnsupportedError(f"the {half.role} deviates")
+        return content, {f"{half.role} mean": 1e-7}
+
+    apart: list[str] = ["encoder"]
+    monkeypatch.setattr(graphs, "traced", fake)
+    monkeypatch.setattr(graphs, "stored", compared)
+    assert export_graphs(flat, FLAT).notes == ("the encoder deviates",)
+    apart.clear()
     assert export_graphs(flat, FLAT).encoder == b"graph"
     broken.append("encoder")
     found = export_graphs(flat, FLAT)

@@ -11,7 +11,7 @@ import vaekit
 from vaekit.cli import main
 from vaekit.errors import UserError
 from vaekit.loggers import Following
-from vaekit.loggers.following import numbers
+from vaekit.loggers.following import MOST, numbers
 from vaekit.runs import Run
 
 
@@ -38,11 +38,23 @@ def test_a_logger_hears_the_call_every_named_value_of_every_epoch_and_the_end(sp
     assert call["seed"] == 5
     assert call["latents"] == 2
     assert call["training/batch_size"] == 16
-    recorded = [({k: v for k, v in row.items() if k != "epoch"}, row["epoch"], "") for row in run.metrics()]
+    recorded = [
+        (numbers({k: v for k, v in row.items() if k != "epoch"}), row["epoch"], "") for row in run.metrics()
+    ]
     assert heard.of("row") == recorded
     assert {"train/distortion", "train/rate", "valid/distortion", "valid/elbo"} <= set(recorded[0][0])
+    assert {"valid/rates/z 1", "valid/rates/z 2"} <= set(recorded[0][0])  # one value for each latent
     assert heard.of("finished") == [("finished",)]
     assert Run.open(run.path, data=splits).record["loggers"] == {"notes": {"id": "7", "epoch": 3}}
+
+
+def test_rates_of_many_latents_are_kept_and_not_told(splits, notes, small, tmp_path):
+    heard = notes()
+    run = train(splits, tmp_path / "run", loggers=[heard], **{**small, "latents": MOST + 1, "epochs": 1})
+    assert len(run.metrics()[0]["valid/rates"]) == MOST + 1
+    [(values, _, _)] = heard.of("row")
+    assert "valid/rate" in values
+    assert not any(name.startswith("valid/rates") for name in values)
 
 
 def test_listening_changes_nothing(splits, notes, small, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -197,3 +198,38 @@ def test_udr_of_models(data):
     assert found.details["used"] == [[0, 1, 2, 3]] * 2
     without = udr_of([model_of(correlated=True)] * 2, data, n=200)
     assert "no rate of each latent" in without.notes[-1]
+
+
+class Wide(FactorData):
+    """A grid whose data take 500 MB in all; it notes the memory that is held whenever some are made."""
+
+    def __init__(self) -> None:
+        self.spec = Spec("wide", (4096,), "real", 32_000, factors={"x": 160, "y": 200})
+        self.grid = Grid(self.spec.factors)
+        self.held: list[int] = []
+
+    def data_of(self, factors, generator=None):
+        self.held.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+        return torch.cat([factors.float(), torch.ones(len(factors), 4094)], 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="what a process holds is read from /proc")
+@pytest.mark.parametrize("representation", ["mean", "sampled"])
+def test_encoding_a_grid_keeps_the_codes_and_not_the_data(representation):
+    """Small codes between large data kept the memory of the data from being used again."""
+
+    class Six(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4096, 12)
+
+        def forward(self, x, *context):
+            mean, log_std = self.layer(x).chunk(2, 1)
+            return DiagonalNormal(mean, log_std)
+
+    likelihood = c.FixedGaussian(lambda event: nn.Linear(6, event[0]), (4096,))
+    model, data = Flat(Six(), c.StandardGaussian((6,)), likelihood), Wide()
+    preset = replace(SMALL, train=20_000, test=13_000)
+    disentanglement(model, data, preset=preset, representation=representation, names=["mig"])
+    assert len(data.held) >= 64  # all of it, in parts
+    assert max(data.held) - data.held[2] < 150e6

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.distributions import Normal
+from torch.distributions import Categorical, Independent, Normal
 
 from vaekit import recipes
 from vaekit.data.arrays import ArrayData
 from vaekit.data.spec import Sound, Spec
 from vaekit.disentanglement import discretise, mutual_information
 from vaekit.errors import UnsupportedError
-from vaekit.report import between, factors, groups, marginals, nearest, texts
+from vaekit.metrics.codes import code_shares
+from vaekit.report import between, codebooks, copying, factors, groups, marginals, nearest, texts
 from vaekit.report.codes import encode
 from vaekit.report.columns import Columns
 from vaekit.report.curves import curves, recorded
+from vaekit.report.history import history
 from vaekit.report.pictures import Pixels
 from vaekit.report.write import write_report
 
@@ -91,16 +93,16 @@ def test_a_model_that_copies_is_found_out(image):
     copies, _ = nearest.closeness(codes, train, train.x[:30].float(), smooth=True)
     assert copies.samples.max() == 0
     assert copies.nearer > 0.95
-    words = nearest.verdict(copies, "test")
+    words = copying.verdict(copies, "test")
     assert "nearer to the training data than unseen data do" in words
     assert "30 of 30 samples equal a training datum exactly" in words
     far, _ = nearest.closeness(codes, train, 5 + torch.rand(30, 1, 6, 6), smooth=True)
     assert far.nearer == 0
-    assert "no sign of copying, and some" in nearest.verdict(far, "test")
+    assert "no sign of copying, and some" in copying.verdict(far, "test")
     honest, _ = nearest.closeness(codes, train, codes.batch["x"], smooth=False)
     assert honest.rebuilt is None
     assert honest.nearer == pytest.approx(0.5)
-    assert "no sign of copying" in nearest.verdict(honest, "test")
+    assert "no sign of copying" in copying.verdict(honest, "test")
 
 
 def test_held_out_and_reconstructed_distances_are_of_the_held_out_data(image):
@@ -123,12 +125,74 @@ def test_the_pairs_show_a_sample_above_its_training_picture(image, monkeypatch):
         def generate(self, n, context=None):
             return Normal(planted[:n], 1.0)
 
-    figure = nearest.pictures_beside(Pixels.of(run.spec), replace(codes, source=Copies()), train, "test")
+    figure = copying.pictures_beside(Pixels.of(run.spec), replace(codes, source=Copies()), train, "test")
     image = np.asarray(Image.open(io.BytesIO(figure.pictures[0].png)))
     gap = image.shape[0] - 12
     assert np.array_equal(image[:6], image[6 + gap :])  # each sample equals its neighbour
     assert "later stages" in figure.caption
     assert "equal a training datum exactly" in figure.found
+
+
+# -- nearest training texts --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """A model of short texts of the tokens a to d, as names: token 3 is no farther from 0 than token 1."""
+    spec = Spec("lines", (6,), "categorical", 40, levels=4, vocabulary=("a", "b", "c", "<d>"))
+    x = torch.randint(0, 4, (100, 6), generator=torch.Generator().manual_seed(0)).float()
+    run = run_of(tmp_path, spec, recipes.vae(spec, latents=2, hidden=(8,)).model, splits_of(spec, x))
+    return run, encode(run.trained, run.splits.test, 40)
+
+
+def test_texts_are_as_far_apart_as_places_at_which_they_differ(lines):
+    run, codes = lines
+    train = run.splits.train
+    asked = torch.cat([train.x[7:8], 3 - train.x[:5], codes.batch["x"][:6]])
+    found = nearest.find_nearest(asked, train, torch.arange(len(train)), codes)
+    for i, text in enumerate(asked):
+        differ = (train.x != text).sum(1)
+        assert float(found.distance[i]) == pytest.approx(int(differ.min()) / 6)
+        assert int(differ[int(found.rows[i])]) == int(differ.min())
+    assert float(found.distance[0]) == 0
+    names = torch.tensor([[0.0] * 6, [3.0] * 6, [1.0] * 6])
+    few = ArrayData(run.spec, torch.tensor([[0.0] * 5 + [3.0], [1.0] * 6]))
+    told = nearest.find_nearest(names, few, torch.arange(2), codes)
+    assert told.distance.tolist() == pytest.approx([1 / 6, 5 / 6, 0.0])
+    assert told.rows.tolist() == [0, 0, 1]  # by numbers, 3 3 3 3 3 3 would be nearer to 1 1 1 1 1 1
+
+
+def test_a_model_that_repeats_texts_is_found_out(lines):
+    run, codes = lines
+    train = run.splits.train
+
+    class Copies:
+        def generate(self, n, context=None):
+            rows = torch.nn.functional.one_hot(train.x.long(), 4).double()[torch.arange(n) % 40]
+            return Independent(Categorical(probs=rows), 1)
+
+    figure = copying.texts_beside(run.spec, replace(codes, source=Copies()), train, "test")
+    beside, numbers = figure.tables
+    assert [row[0] for row in beside.rows] == ["0 % differ"] * 8
+    assert all(row[1] == row[2] for row in beside.rows)
+    assert numbers.rows[0][:4] == ("samples", "0", "0", "0")
+    assert "60 of 60 samples equal a training datum exactly" in figure.found
+    assert "repeat what the model was" in figure.found
+
+
+def test_texts_that_differ_are_marked_where_they_do(lines):
+    run, codes = lines
+    figure = copying.texts_beside(run.spec, codes, run.splits.train, "test")
+    beside = figure.tables[0]
+    assert "beside the training text" in figure.how
+    for said, sample, theirs in beside.rows:
+        mine, other = ("".join(piece for piece, _ in cell).replace("<d>", "d") for cell in (sample, theirs))
+        differ = sum(a != b for a, b in zip(mine, other, strict=True))
+        assert said == f"{100 * differ / 6:.0f} % differ"
+        assert sum(len(piece.replace("<d>", "d")) for piece, marked in theirs if marked) == differ
+    assert [row[0] for row in beside.rows] == sorted(
+        (row[0] for row in beside.rows), key=lambda r: int(r.split()[0])
+    )
 
 
 # -- between two data --------------------------------------------------------------------------------------
@@ -231,13 +295,14 @@ def test_shares_of_a_codebook(tmp_path, page):
     model = recipes.vq_vae(spec, codes=6, dims=2, positions=4, hidden=(8,)).model
     run = run_of(tmp_path, spec, model, splits_of(spec, x))
     codes = encode(run.trained, run.splits.test, 40)
-    ((name, shares, spread),) = marginals.code_shares(codes)
     used = model.encode({"x": codes.batch["x"]})["z"].flatten()
     counts = sorted((int((used == k).sum()) for k in range(6)), reverse=True)
-    assert name == "z"
-    np.testing.assert_allclose(shares, np.array(counts) / (40 * 4))
-    entropy = -sum(p * math.log(p) for p in shares if p > 0)
-    assert spread == pytest.approx(math.exp(entropy))
+    shares = [count / (40 * 4) for count in counts]
+    assert code_shares(used, 6).tolist() == pytest.approx([float((used == k).sum()) / 160 for k in range(6)])
+    spread = math.exp(-sum(p * math.log(p) for p in shares if p > 0))
+    figure = codebooks.code_use(codes, "test")
+    assert f"from {100 * shares[0]:.2g} % downwards" in figure.pictures[0].alt
+    assert f"as many as {spread:.1f} used alike" in figure.found
     found = page(write_report(run).read_text(encoding="utf-8"))
     assert set(found.sections) >= {"reconstructions", "samples", "nearest", "prior"}
     assert not {"traversals", "between", "use"} & set(found.sections)
@@ -391,13 +456,41 @@ def test_every_named_value_has_a_curve_and_players_keep_together():
     assert [c.player for c in found] == ["model"] * 11 + ["critic"] * 2 + [""]
     assert found[0].name == "model/loss"
     np.testing.assert_array_equal(found[0].lines["valid"], 6.0 - np.arange(12))
+    rates = {"valid/rates": {f"z {k}": 0.1 * k for k in range(50)}}
+    more = recorded([{**row, **rates} for row in rows])
+    assert [curve.name for curve in more] == [curve.name for curve in found]  # not fifty curves more
     figure = curves(rows, 3)
     assert len(figure.pictures) == 13
+    assert figure.pictures[-1].label == "Weight of rate"
     assert "critic/loss 1" in figure.caption  # constant: said, not drawn
     assert [p.label for p in figure.pictures if p.label.endswith("log")] == ["wide · log"]
     groups_of = [p.group for p in figure.pictures]
     assert groups_of == sorted(groups_of, key=groups_of.index)
     assert set(groups_of) == {"player model", "player critic", "weights, and what else moved"}
+
+
+def test_when_each_latent_came_into_use():
+    """Twelve latents: ten lines, the largest ones; who is asleep at the end, and since when."""
+    lines = {f"z {k + 1}": [0.02 + 0.1 * k] * 5 for k in range(12)}
+    lines["z 5"] = [0.5, 0.02, 0.001, 0.0, 0.002]
+    lines["z 6"] = [0.5, 0.001, 0.5, 0.001, None]  # a value that is none does not count
+    lines["z 7"] = [0.6, 0.001, 0.002, 0.001, 0.3]  # it wakes up again
+    rows = [
+        {"epoch": i + 1, "valid/rates": {name: line[i] for name, line in lines.items()}} for i in range(5)
+    ]
+    figure = history([{"epoch": 0, "valid/rate": 1.0}, *rows], 4)
+    names = [key.text for key in figure.keys]
+    assert names[:10] == [f"z {k}" for k in range(3, 13)]
+    assert "the other 2 were never above 0.12 nats" in figure.caption
+    asleep = "z 5 since epoch 3 of 5; z 6 since epoch 4 of 5"
+    assert figure.found == f"2 of 12 latents are asleep at the end: {asleep}."
+    assert "z 12 1.12" in figure.pictures[0].alt
+    assert figure.how.count(".") == 1
+    assert history(rows[:1], None) is None
+    odd = [{"epoch": "one", "valid/rates": {"z\u0007" * 30: "much", "z 1": i}} for i in range(3)]
+    figure = history([{"valid/rates": [1.0]}, *odd], None)  # a record from strangers
+    assert "\u0007" not in "".join(key.text for key in figure.keys)
+    assert history([{"epoch": 1, "valid/rate": 1.0}] * 3, None) is None
 
 
 def test_a_sequence_has_texts_in_its_report(tmp_path, page):
@@ -407,9 +500,8 @@ def test_a_sequence_has_texts_in_its_report(tmp_path, page):
     run = run_of(tmp_path, spec, model, splits_of(spec, x))
     text = write_report(run).read_text(encoding="utf-8")
     found = page(text)
-    assert {"reconstructions", "samples", "between", "use"} <= set(found.sections)
+    assert {"reconstructions", "samples", "nearest", "between", "use"} <= set(found.sections)
     assert "<i>" not in text
-    assert "tokens are names" in found.said(None, "note")
     with torch.no_grad():
         codes = encode(model, run.splits.test, 40)
         back = model.decode({"z": codes.means[:8]}).mode

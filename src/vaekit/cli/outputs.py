@@ -46,7 +46,7 @@ def endings(spec: Spec) -> tuple[str, ...]:
     return (".csv", ".npy") if len(spec.shape) == 1 else (".npy",)
 
 
-def write(path: Path, spec: Spec, x: Tensor, c: Tensor | None = None) -> str:
+def write(path: Path, spec: Spec, x: Tensor, c: Tensor | None = None, across: int | None = None) -> str:
     """Write data of a spec; returns what was written, in words.
 
     Args:
@@ -54,11 +54,12 @@ def write(path: Path, spec: Spec, x: Tensor, c: Tensor | None = None) -> str:
         spec: of the data.
         x: (N, *shape).
         c: conditions, (N, *context), where there are any.
+        across: pictures in a row of a grid; by default as many as rows.
     """
     ending = path.suffix.lower()
     if ending == ".png":
         pictures, remark = as_pictures(spec, whole(spec, x, c))
-        write_bytes(path, png(grid(pictures)))
+        write_bytes(path, png(grid(pictures, across)))
         return f"{len(x)} pictures{remark}"
     if ending == ".txt":
         lines = [text.replace("\n", "\\n") for text in texts(spec, x.tolist())]

@@ -23,6 +23,7 @@ from vaekit.cli.outputs import (
 from vaekit.cli.progress import say
 from vaekit.data import shown
 from vaekit.data.batch import Batch, Data
+from vaekit.data.conditions import conditions_for
 from vaekit.data.spec import Spec
 from vaekit.errors import UserError
 from vaekit.models import Model, without_withheld
@@ -46,7 +47,7 @@ def sample_command(
     noise: bool = False,
     sampler: str = "auto",
 ) -> int:
-    """Draw new data: z from the prior, x from p(x|z). A conditional model gets conditions of held-out data.
+    """Draw new data: z from the prior, x from p(x|z); given classes, or held-out conditions, in turn.
 
     Args:
         run: the run directory.
@@ -71,16 +72,17 @@ def sample_command(
         fit_sampler(opened, cast(SamplerName, sampler), seed=seed)
     spec, model = opened.spec, opened.generator(sampler)
     path = place(out, opened.path, "samples", endings(spec)[0], endings(spec))
-    context = None if spec.context is None else _contexts(opened.data().test, n)
+    given = None if spec.context is None else conditions_for(opened.data().test, n)
     noisy = noise or not (mean or endings(spec)[0] == ".png")
+    context = None if given is None else given.values
     parts = []
     with own_stream("cpu", seed), torch.no_grad():
         for begin in range(0, n, _AT_ONCE):
             size = min(_AT_ONCE, n - begin)
             p = model.generate(size, None if context is None else context[begin : begin + size])
             parts.append(p.sample() if noisy else shown(spec, p))
-    written = write(path, spec, torch.cat(parts), context)
-    held = "" if context is None else ", with conditions of test data"
+    written = write(path, spec, torch.cat(parts), context, None if given is None else given.across)
+    held = "" if given is None else f", {given.words}"
     stages = sampler == "auto" and "stages" in opened.samplers()
     on_data = [part["name"] for part in opened.record.get("stages") or [] if part["latent"] is None]
     if stages and on_data:  # it has a model of its own, in the place of the run's
@@ -213,11 +215,6 @@ def _batches(data: Data, limit: int | None) -> Iterator[Batch]:
         left -= len(batch["x"])
         if left <= 0:
             return
-
-
-def _contexts(data: Data, n: int) -> Tensor:
-    """Conditions of held-out data, in turn."""
-    return data.take(torch.arange(n) % len(data))["c"]
 
 
 def _check_seed(seed: int) -> None:

@@ -20,6 +20,7 @@ from vaekit.doctor.run_overfit import overfitting, undertrained, worse_than_cons
 from vaekit.doctor.run_prior import holes
 from vaekit.doctor.run_subject import Subject, see
 from vaekit.doctor.run_units import dead_units
+from vaekit.doctor.words import listed, several
 from vaekit.errors import UserError
 from vaekit.runs import STATE, Run
 from vaekit.system import System
@@ -58,33 +59,46 @@ def examine_run(
     if not 0 <= seed < 2**63:
         raise ValueError(f"`seed` is {seed}; expected 0 .. 2^63 - 1")
     opened = run if isinstance(run, Run) else Run.open(run, data=data)
-    found = where_it_began(opened)
-    count = most or (400 if opened.spec.dimensions > 1024 else 1000)
-    weights = weights_of(opened)
-    extreme = extreme_weights(opened, weights)
+    found, unchecked = _examined(opened, seed, most)
+    return sorted([*found, *_unchecked(unchecked)], key=lambda finding: _ORDER[finding.severity])
+
+
+Examined = tuple[list[Finding], dict[str, str]]
+"""What was found, and what could not be looked at: check -> why."""
+
+
+def _examined(run: Run, seed: int, most: int | None) -> Examined:
+    """A run and its stages."""
+    found = where_it_began(run)
+    count = most or (400 if run.spec.dimensions > 1024 else 1000)
+    weights = weights_of(run)
+    extreme = extreme_weights(run, weights)
     found += extreme
-    system = _restored(opened, weights)
-    found += games(opened, system)
+    system = _restored(run, weights)
+    found += games(run, system)
+    unchecked: dict[str, str] = {}
     if not any(finding.key == "not_finite" for finding in found):
-        found += _looked_at(opened, system, seed, count, not extreme)
-    for part in opened.record.get("stages") or []:
-        if (opened.path / "stages" / part["name"]).is_dir():
-            inner = examine_run(opened.stage(part["name"]), seed=seed, most=most)
+        seen, unchecked = _looked_at(run, system, seed, count, not extreme)
+        found += seen
+    for part in run.record.get("stages") or []:
+        if (run.path / "stages" / part["name"]).is_dir():
+            inner, missing = _examined(run.stage(part["name"]), seed, most)
             found += [replace(finding, title=f"Stage {part['name']}: {finding.title}") for finding in inner]
-    return sorted(found, key=lambda finding: _ORDER[finding.severity])
+            unchecked |= {f"{check} (stage {part['name']})": why for check, why in missing.items()}
+    return found, unchecked
 
 
-def _looked_at(run: Run, system: System, seed: int, most: int, sound: bool) -> list[Finding]:
+def _looked_at(run: Run, system: System, seed: int, most: int, sound: bool) -> Examined:
     """What model and data say; of one that has diverged, only what has died."""
     found = []
-    if run.record.get("status") != "finished":
+    if run.record.get("status") not in ("finished", "imported"):
         found.append(_unfinished(run))
     try:
         splits = run.data()
     except UserError as error:
-        return [*found, _without_data(error)]
-    if not run.metrics() and not run.record.get("best"):
-        return found  # nothing has been learnt yet
+        return [*found, _without_data(error)], {}
+    if not run.metrics() and not run.record.get("best") and run.record.get("status") != "imported":
+        return found, {}  # nothing has been learnt yet
     model = system.model.eval()
     subject = Subject(
         run,
@@ -97,7 +111,7 @@ def _looked_at(run: Run, system: System, seed: int, most: int, sound: bool) -> l
     )
     for check in CHECKS if sound else (decoder_ignores, dead_units):
         found += check(subject)
-    return found
+    return found, subject.unchecked
 
 
 def _restored(run: Run, weights: Tensors) -> System:
@@ -126,6 +140,28 @@ def _unfinished(run: Run) -> Finding:
         command=f"vaekit resume {run.path}",
         severity="note",
     )
+
+
+def _unchecked(unchecked: dict[str, str]) -> list[Finding]:
+    """One note on all checks that a run of this kind does not allow, by their reasons."""
+    if not unchecked:
+        return []
+    reasons: dict[str, list[str]] = {}
+    for check, why in unchecked.items():
+        reasons.setdefault(why, []).append(check)
+    told = [f"{listed(checks, most=12)}: {why}" for why, checks in reasons.items()]
+    count = len(unchecked)
+    return [
+        Finding(
+            key="not_checked",
+            title=f"{several(count, 'check', 'checks')} could not be made of a run of this kind",
+            measured=f"Left out: {'; '.join(told)}.",
+            meaning="That nothing is said of these does not mean that nothing is wrong with them.",
+            change="Nothing has to change.",
+            command="",
+            severity="note",
+        )
+    ]
 
 
 def _without_data(error: UserError) -> Finding:

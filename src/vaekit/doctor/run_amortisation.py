@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.data.batch import Batch
-from vaekit.distributions import DiagonalNormal
+from vaekit.distributions import CholeskyNormal, DiagonalNormal
 from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.run_command import again
 from vaekit.doctor.run_subject import Subject
 from vaekit.errors import UnsupportedError
 from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating
-from vaekit.models import Flat, Model, without_withheld
+from vaekit.models import Flat, Model, Pairwise, without_withheld
 from vaekit.report.codes import evenly_shuffled, take
 from vaekit.schedules import value_of
 from vaekit.terms import Distortion, Rate
@@ -66,6 +66,38 @@ class _Own(nn.Module):
         return _Laid(mean, self.spread + self.widen, self.dims, self.noise)
 
 
+class _OwnFull(nn.Module):
+    """x -> N(mean, L L^T), whatever x: posteriors of some data with correlated dimensions."""
+
+    def __init__(self, start: CholeskyNormal) -> None:
+        super().__init__()
+        self.start = start.loc.detach()
+        self.factor = start.factor.detach().expand(*self.start.shape, -1)
+        self.log_diagonal = self.factor.diagonal(dim1=-2, dim2=-1).log()
+        self.shift = nn.Parameter(torch.zeros_like(self.start))
+        self.widen = nn.Parameter(torch.zeros_like(self.start))
+        self.shear = nn.Parameter(torch.zeros_like(self.factor))
+        self.noise: Tensor | None = None
+
+    def forward(self, *context: Tensor) -> CholeskyNormal:
+        """The posteriors: L is the encoder's times a lower triangle that starts at I."""
+        mean = self.start + (self.factor @ self.shift.unsqueeze(-1)).squeeze(-1)
+        factor = self.factor @ (self.shear.tril(-1) + torch.diag_embed(self.widen.exp()))
+        return _LaidFull(mean, factor, self.log_diagonal + self.widen, self.noise)
+
+
+class _LaidFull(CholeskyNormal):
+    def __init__(self, mean: Tensor, factor: Tensor, log_diagonal: Tensor, noise: Tensor | None) -> None:
+        super().__init__(mean, factor, log_diagonal)
+        self.noise = noise
+
+    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """As in `CholeskyNormal`, from the noise laid down."""
+        if self.noise is None:
+            return super().rsample(sample_shape)
+        return self.remember(self.loc + (self.factor @ self.noise.unsqueeze(-1)).squeeze(-1), self.noise)
+
+
 class _Laid(DiagonalNormal):
     def __init__(self, mean: Tensor, log_std: Tensor, dims: int, noise: Tensor | None) -> None:
         super().__init__(mean, log_std, dims)
@@ -81,13 +113,15 @@ class _Laid(DiagonalNormal):
 def amortisation_gap(model: Model, batch: Batch, *, seed: int = 0, steps: int = STEPS, draws: int = 8) -> Gap:
     """max over m, s of L(x; N(m, s^2)) - L(x; q(z|x)), by gradient ascent from the encoder's output.
 
-    Adam on m and ln s of every datum, with antithetic noise on orthogonal directions of length sqrt(K): with
+    Of posteriors with a full covariance the whole factor is refined, so that the family stays the same. Adam
+    on m and ln s of every datum, with antithetic noise on orthogonal directions of length sqrt(K): with
     draws >= 2K its first two moments are those of N(0, I), so that a decoder that is linear with Gaussian
     noise is refined without any sampling error. The two bounds are compared on common noise of their own.
     An ascent may stop short of the best posterior, so this is a lower bound of the gap.
 
     Args:
-        model: `Flat`, with diagonal Gaussian posteriors, in eval mode.
+        model: `Flat`, with Gaussian posteriors, diagonal or full, in eval mode; of a `Pairwise` the model
+            inside, which sees one datum at a time.
         batch: the data.
         seed: of all noise.
         steps: of Adam.
@@ -99,22 +133,29 @@ def amortisation_gap(model: Model, batch: Batch, *, seed: int = 0, steps: int = 
     References:
         Inference Suboptimality in Variational Autoencoders. Cremer, Li, Duvenaud, ICML 2018.
     """
+    if isinstance(model, Pairwise):
+        model = model.model
     if not isinstance(model, Flat):
-        raise UnsupportedError(f"per-point refinement is for flat models; got a {type(model).__name__}")
+        raise UnsupportedError(
+            "posteriors are refined where latents hang on the data alone, not on a label or on each other"
+        )
     with evaluating(model, seed, gradients=True):
         trace = model.infer(batch)
-        own = []
+        own: list[_Own | _OwnFull] = []
         for name, latent in trace.latents.items():
-            if not isinstance(latent.q, DiagonalNormal):
+            if isinstance(latent.q, DiagonalNormal):
+                own.append(_Own(latent.q))
+            elif isinstance(latent.q, CholeskyNormal):
+                own.append(_OwnFull(latent.q))
+            else:
                 raise UnsupportedError(
-                    f"per-point refinement is for diagonal Gaussian posteriors; that of {name!r} is a "
-                    f"{type(latent.q).__name__}"
+                    "posteriors are refined where they are Gaussian, diagonal or with a full covariance; "
+                    f"that of {name} is a {type(latent.q).__name__}"
                 )
-            own.append(_Own(latent.q))
         if not own:
             raise UnsupportedError("the model has no latents, so there is no posterior to refine")
         refined = Flat(own, list(model.priors), model.likelihood).eval()
-        free = [part for each in own for part in (each.shift, each.widen)]
+        free = [parameter for each in own for parameter in each.parameters()]
         with torch.enable_grad():
             before = _bound(refined, batch, own, seed)
             climb = torch.optim.Adam(free, PACE, eps=CALM)
@@ -140,7 +181,7 @@ def _loss(model: Flat, batch: Batch, draws: int) -> Tensor:
 
 
 @torch.no_grad()
-def _bound(model: Flat, batch: Batch, own: list[_Own], seed: int) -> Tensor:
+def _bound(model: Flat, batch: Batch, own: list[_Own | _OwnFull], seed: int) -> Tensor:
     """The ELBO of every datum, (B,) float64, on noise that depends on the seed alone."""
     generator = torch.Generator().manual_seed(seed + 1)
     for each in own:
@@ -168,6 +209,10 @@ def amortisation(subject: Subject) -> list[Finding]:
 
     Every encoder leaves a gap that is significant; what counts is how much of the model is lost in it.
     """
+    if not subject.held_out.codes.labels:
+        return []
+    if subject.gained is None:
+        return subject.leave_out("the amortisation gap", subject.ungained)
     data = subject.splits.test
     large = data.spec.dimensions > 1024
     batch = take(data, evenly_shuffled(len(data), 32 if large else 64), subject.model)
@@ -179,9 +224,9 @@ def amortisation(subject: Subject) -> list[Finding]:
             draws=2 if large else 8,
             steps=STEPS,
         )
-    except UnsupportedError:
-        return []
-    if subject.gained is None or not math.isfinite(gap.mean) or not gap.mean > 4 * gap.error:
+    except UnsupportedError as error:
+        return subject.leave_out("the amortisation gap", str(error))
+    if not math.isfinite(gap.mean) or not gap.mean > 4 * gap.error:
         return []
     if subject.gained[0] + gap.mean < 4 * math.hypot(subject.gained[1], gap.error):
         return []  # no posterior would make this decoder better than a constant

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.run_command import again, first, slower
 from vaekit.doctor.run_overfit import STILL, going_on, rate_weight
 from vaekit.doctor.run_spare import Left
 from vaekit.doctor.run_subject import Subject
+from vaekit.doctor.words import listed
+from vaekit.report.history import EMPTY, asleep_since, rates_of_rows, told_since
 
 NOTHING = 0.05
 """Share of what there is to gain below which a model as a whole has learnt nothing from its latents."""
@@ -31,7 +35,7 @@ def collapse(subject: Subject) -> list[Finding]:
     """
     codes = subject.held_out.codes
     if not codes.labels or codes.discrete:
-        return []
+        return []  # `codebook` looks at codes
     empty = subject.empty
     count, every = int(empty.sum()), len(empty)
     if not count:
@@ -56,7 +60,7 @@ def collapse(subject: Subject) -> list[Finding]:
             "the best constant predictor."
         )
     if count == every:
-        return [_all_empty(subject, use + worth + _since(subject), left)]
+        return [_all_empty(subject, use + worth + (_each_since(subject) or _since(subject)), left)]
     total = (0.0 if won is None else max(won, 0.0)) + (0.0 if left is None else left.nats)
     missing = left is not None and won is not None and total > 0 and left.nats > WORTH * total
     shown = names if len(names) < 120 else names[:117] + "..."
@@ -65,7 +69,7 @@ def collapse(subject: Subject) -> list[Finding]:
             Finding(
                 key="spare_latents",
                 title=f"{count} of {every} latents are not needed",
-                measured=f"{use}{worth} Empty: {shown}.",
+                measured=f"{use}{worth} Empty: {shown}.{_each_since(subject)}",
                 meaning="The model has more latents than it makes use of, and little is left over that they "
                 "could say. It switched them off by itself, which costs nothing but time.",
                 change=f"Nothing has to change; {every - count + 2} latents would do.",
@@ -77,7 +81,7 @@ def collapse(subject: Subject) -> list[Finding]:
         Finding(
             key="collapsed_latents",
             title=f"{count} of {every} latents have collapsed",
-            measured=f"{use}{worth} Empty: {shown}.{_since(subject)}",
+            measured=f"{use}{worth} Empty: {shown}.{_each_since(subject)}",
             meaning="These latents say nothing, though there is something left to say: what the "
             "decoder leaves "
             "over is structured, and a latent that carried it would be worth more than it costs.",
@@ -174,12 +178,35 @@ def _won(subject: Subject) -> float | None:
     return None if subject.gained is None else subject.gained[0]
 
 
+def _each_since(subject: Subject) -> str:
+    """Since when each empty latent is: the first row after which its rate stayed below `EMPTY`, in words.
+
+    "" where no row tells, as in older runs.
+    """
+    epochs, rates = rates_of_rows(subject.rows)
+    labels = subject.held_out.codes.labels
+    empty = [name for name, is_empty in zip(labels, subject.empty.tolist(), strict=True) if is_empty]
+    known = [name for name in empty if name in rates and np.isfinite(rates[name]).any()]
+    if not known:
+        return ""
+    since = {name: asleep_since(epochs, rates[name], EMPTY) for name in known}
+    awake = [name for name, epoch in since.items() if epoch is None]
+    told = told_since(since, epochs, subject.rows)
+    said = f" Since when: {told}." if told else ""
+    if awake:
+        last = max(float(rates[name][np.isfinite(rates[name])][-1]) for name in awake)
+        said += f" In the last row of the record {listed(awake)} had a rate of up to {last:.2g} nats."
+    if len(known) < len(empty):
+        said += f" Of {listed([name for name in empty if name not in known])} the record does not tell."
+    return said
+
+
 def _since(subject: Subject) -> str:
     """From which epoch on the rate of all latents together was as good as zero, as far as the rows tell."""
     rates = [(row.get("epoch"), row.get("valid/rate")) for row in subject.rows]
     known = [(epoch, rate) for epoch, rate in rates if isinstance(rate, int | float) and math.isfinite(rate)]
     if not known or known[-1][1] >= 0.1:
-        return " Since when is not recorded: rows hold the rate of all latents together."
+        return ""
     since: Any = known[-1][0]
     for epoch, rate in reversed(known):
         if rate >= 0.1:

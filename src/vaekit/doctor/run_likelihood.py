@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaekit.distributions import Bernoulli, ContinuousBernoulli, DiagonalNormal, Laplace
+from vaekit.distributions import Bernoulli, ContinuousBernoulli, DiagonalNormal, Laplace, PointMass
 from vaekit.doctor import run_pit
 from vaekit.doctor.finding import Finding, Severity
 from vaekit.doctor.run_command import again, first, longer
 from vaekit.doctor.run_overfit import going_on
-from vaekit.doctor.run_subject import Subject
+from vaekit.doctor.run_subject import NO_LATENTS, NOT_DECODED, Subject
 from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating
 from vaekit.metrics.residuals import neighbour_correlation
@@ -59,8 +59,15 @@ def variance(subject: Subject) -> list[Finding]:
     """The variance that the likelihood claims against that of the residuals, at draws from the posterior."""
     p = subject.likelihood
     residuals, variances = subject.left or (None, None)
-    if residuals is None or variances is None or len(residuals) < 10:
-        return []
+    if residuals is None or variances is None:
+        why = f"the likelihood, a {type(p).__name__}, says no variance"
+        if isinstance(p, PointMass):
+            why = "the likelihood has no density, and no variance"
+        elif p is None:
+            why = NOT_DECODED if subject.held_out.codes.labels else NO_LATENTS
+        return subject.leave_out("the variance of the likelihood", why)
+    if len(residuals) < 10:
+        return subject.leave_out("the variance of the likelihood", "there are fewer than 10 held-out data")
     found = calibration(residuals, variances)
     if not math.isfinite(found.ratio) or not math.isfinite(found.error):
         return []

@@ -31,8 +31,10 @@ def overfitting(subject: Subject) -> list[Finding]:
     training data over the best constant predictor.
     """
     held_out, train = subject.held_out.loss, subject.train.loss
-    if held_out is None or train is None or len(held_out) < 10 or subject.gained is None:
-        return []
+    if held_out is None or train is None or subject.gained is None:
+        return subject.leave_out("over-fitting", subject.ungained)
+    if len(held_out) < 10:
+        return subject.leave_out("over-fitting", "there are fewer than 10 held-out data")
     (high, high_se), (low, low_se) = mean_and_error(held_out), mean_and_error(train)
     gap, error = high - low, math.hypot(high_se, low_se)
     gain = max(subject.gained[0], 0.0) + gap
@@ -93,6 +95,8 @@ def undertrained(subject: Subject) -> list[Finding]:
     epoch. Advice, not a fault.
     """
     values = _course(subject)
+    if not subject.rows:
+        return subject.leave_out("the course of the training", "the record has no rows of it")
     count = max(5, len(values) // 4)
     if len(values) < 6:
         return []
@@ -127,7 +131,7 @@ def worse_than_constant(subject: Subject) -> list[Finding]:
     Of a training that was stopped early that is no wonder, and a note where the bound still rises.
     """
     if subject.gained is None or subject.held_out.distortion is None:
-        return []
+        return subject.leave_out("whether it is better than no model", subject.ungained)
     if subject.gained[0] > -CERTAIN * subject.gained[1]:
         return []
     if len(subject.empty) and bool(subject.empty.all()):

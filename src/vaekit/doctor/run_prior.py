@@ -36,11 +36,22 @@ def holes(subject: Subject) -> list[Finding]:
     draws from the prior. At four standard errors above the limit, 1/(2 sqrt(n)) each for n of both, a false
     alarm where the two are one distribution is out of the question.
     """
-    if not subject.decodes or subject.prior_comes_later:
-        return []  # codes have a prior that is learned afterwards, and so has whatever else has stages
-    found = _codes(subject)
-    if found is None or len(found[2]) < 50:
+    what = "holes in the prior"
+    codes = subject.held_out.codes
+    if not codes.labels:
         return []
+    if subject.prior_comes_later:
+        later = "codes have a prior that is learned afterwards", "new data come from a later stage"
+        return subject.leave_out(what, later[0 if codes.discrete else 1])
+    if not subject.decodes:
+        return []  # there is worse to say
+    try:
+        parts = [_pair(subject, seen) for seen in (subject.train, subject.held_out)]
+    except UnsupportedError:
+        return subject.leave_out(what, "latents hang on each other, on a label or on a condition")
+    found = (*parts[0], *parts[1])
+    if len(found[2]) < 50:
+        return subject.leave_out(what, "there are fewer than 50 held-out data")
     kept = subject.held_out.codes.order[:WIDEST]
     accuracy, error = told_apart(*(part[:, kept] for part in found), seed=subject.seed)
     if accuracy - 4 * error < 0.5 or accuracy < APART:
@@ -116,16 +127,8 @@ def _labels(first: Tensor, second: Tensor) -> Tensor:
     return torch.cat([torch.ones(len(first)), torch.zeros(len(second))])
 
 
-def _codes(subject: Subject) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
-    """Codes and as many draws from the prior, of training and held-out data; None without one prior."""
-    try:
-        parts = [_pair(subject, seen) for seen in (subject.train, subject.held_out)]
-    except UnsupportedError:
-        return None
-    return *parts[0], *parts[1]
-
-
 def _pair(subject: Subject, seen: Seen) -> tuple[Tensor, Tensor]:
+    """Codes and as many draws from the prior."""
     draws = []
     with evaluating(subject.model, subject.seed + len(seen.x)):
         for piece in split_batch(without_withheld(subject.model, seen.codes.batch), 250):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,12 +14,14 @@ from torch.distributions import Distribution
 
 from vaekit.data.batch import Data, Splits
 from vaekit.distributions import PointMass
+from vaekit.doctor.finding import Finding
 from vaekit.doctor.run_spare import Left, structure_left
 from vaekit.errors import UnsupportedError
 from vaekit.metrics.evidence import mean_and_error
 from vaekit.metrics.passes import evaluating, split_batch
 from vaekit.models import Model, without_withheld
 from vaekit.report.codes import ACTIVE, Codes, encode, evenly_shuffled
+from vaekit.report.history import EMPTY
 from vaekit.runs import Run
 from vaekit.system import System
 from vaekit.terms import Distortion, Rate
@@ -27,8 +29,8 @@ from vaekit.terms import Distortion, Rate
 ROWS = 250
 """Data in one pass."""
 
-EMPTY = 0.01
-"""Nats: a latent with a smaller rate and a variance of means below 0.01 (Burda et al. 2016) is empty."""
+NO_LATENTS = "the model has no latents from which anything is decoded"
+NOT_DECODED = "no mean is decoded from the latents"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Subject:
         train: as many of the training data.
         seed: of everything that is drawn.
         most: largest number of data of a split that are looked at.
+        unchecked: what could not be looked at, and why: see `leave_out`.
     """
 
     run: Run
@@ -80,6 +83,17 @@ class Subject:
     train: Seen
     seed: int
     most: int
+    unchecked: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def leave_out(self, check: str, why: str) -> list[Finding]:
+        """A check that cannot be made of a run of this kind finds nothing; one note at the end says so.
+
+        Args:
+            check: what would have been looked at, such as "the amortisation gap".
+            why: the reason, in words, such as "the model has no latents".
+        """
+        self.unchecked.setdefault(check, why)
+        return []
 
     @property
     def model(self) -> Model:
@@ -152,6 +166,18 @@ class Subject:
             return None
         return constant_cost(self)
 
+    @property
+    def ungained(self) -> str:
+        """Why there is no `gained`, in words."""
+        if not self.held_out.codes.labels:
+            return NO_LATENTS
+        if self.left is None:
+            return NOT_DECODED
+        if self.held_out.loss is None:
+            which = "likelihood" if isinstance(self.likelihood, PointMass) else "posterior or prior"
+            return f"the {which} has no density, so that there is no bound"
+        return f"there is no best constant of the family {type(self.likelihood).__name__} to compare with"
+
     @cached_property
     def gained(self) -> tuple[float, float] | None:
         """What latents and decoder are worth: the held-out ELBO beyond the best constant predictor's.
@@ -196,7 +222,10 @@ class Subject:
 
     @cached_property
     def empty(self) -> Tensor:
-        """Which columns of the codes say nothing about the data, by rate and by variance of means, (K,)."""
+        """Which columns of the codes say nothing about the data, (K,).
+
+        Their rate is below `EMPTY`, and the variance of their means below 0.01 (Burda et al. 2016).
+        """
         codes = self.held_out.codes
         if not codes.labels:
             return torch.zeros(0, dtype=torch.bool)

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from vaekit.explorer.scripts import checked, joined, runtime
-from vaekit.report.render import render
+from vaekit.report.render import render, shared_style
 
 if TYPE_CHECKING:
     from vaekit.exporting import Graphs
@@ -51,8 +51,7 @@ def assemble(payload: Mapping[str, Any], *, graphs: Graphs | None = None) -> str
             "`payload` promises an encoder, but `graphs` has none: export it, or set encoder to false"
         )
     page = resources.files("vaekit.explorer").joinpath("page")
-    colours = resources.files("vaekit.report").joinpath("colours.css").read_text(encoding="utf-8")
-    style = colours + page.joinpath("page.css").read_text(encoding="utf-8")
+    style = shared_style() + page.joinpath("page.css").read_text(encoding="utf-8")
     scripts = [joined(page, "main")]
     held: list[tuple[str, str]] = []
     if graphs is not None:

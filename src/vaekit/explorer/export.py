@@ -34,13 +34,15 @@ def export_page(run: Run, path: Path, *, precision: Precision | None = None) -> 
         UserError: if the run cannot be explored, a package is missing, or the file cannot be written.
         UnsupportedError: if the model cannot be exported, with the reason.
     """
-    from vaekit.exporting import export_graphs
+    from vaekit.exporting import trace_graphs
 
     subject = subject_of(run)
     known = payload_of(subject)
 
+    traced = trace_graphs(subject.model, subject.spec)
+
     def page(stored: Precision) -> tuple[str, Graphs]:
-        graphs = export_graphs(subject.model, subject.spec, precision=stored)
+        graphs = traced.stored(stored)
         encodes = known["encoder"] and graphs.encoder is not None
         return assemble({**known, "encoder": encodes}, graphs=graphs), graphs
 

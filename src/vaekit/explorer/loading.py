@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaekit.data.batch import Data
+from vaekit.data.conditions import given_classes
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.explorer.subject import SEED, Subject
 from vaekit.explorer.whole import Whole, whole_spec
@@ -21,6 +22,7 @@ from vaekit.stages import Composed
 POINTS = 2000
 """Held-out data on the map at most."""
 
+_CLASSES = 250  # to choose from at most
 _NUMBERS = 250_000  # of all codes of the points, and of all conditions: about a megabyte each
 
 
@@ -44,7 +46,7 @@ def subject_of(run: Run) -> Subject:
     contexts = None
     with quiet(model, where, SEED), torch.no_grad():
         if run.spec.context is not None:
-            contexts = _contexts(run, None if held is None else held[1])
+            contexts = _contexts(run, None if held is None else held[1], notes)
         first = model.draw_latents(1, None if contexts is None else contexts[0][:1])
         shapes = {name: first[name].shape[1:] for name in model.names}
         discrete = frozenset(name for name in model.names if not first[name].is_floating_point())
@@ -81,18 +83,22 @@ def _held(run: Run, notes: list[str]) -> tuple[str, Data] | None:
         return None
 
 
-def _contexts(run: Run, data: Data | None) -> tuple[Tensor, list[str]]:
+def _contexts(run: Run, data: Data | None, notes: list[str]) -> tuple[Tensor, list[str]]:
     """Every class where the condition is the label, else the conditions of some held-out data."""
     spec = run.spec
     context = spec.context or ()
-    if run.record["data"]["options"].get("context") == "labels":
-        return torch.eye(context[0]), spec.class_labels(context[0])
+    size = torch.Size(context).numel()
+    labels: bool = run.record["data"]["options"].get("context") == "labels"
+    if labels or (data is not None and given_classes(data)):
+        count = min(size, _CLASSES, max(1, _NUMBERS // size))
+        if count < size:
+            notes.append(f"The page offers the first {count} of the {size:,} classes as a condition.")
+        return torch.eye(count, size), spec.class_labels(size)[:count]
     if data is None:
         raise UserError(
             f"the model of {run.path} needs conditions, and the data that hold them cannot be had: put the "
             "data back where they were"
         )
-    size = torch.Size(context).numel()
     count = max(1, min(32, len(data), _NUMBERS // size))
     rows = evenly(len(data), count)
     return data.take(rows)["c"].cpu(), [f"condition of datum {row + 1}" for row in rows.tolist()]

@@ -18,6 +18,8 @@ from vaekit.explorer.arrays import pack
 from vaekit.explorer.directions import directions
 from vaekit.explorer.loading import subject_of
 from vaekit.explorer.points import colours, plane, sheet, values
+from vaekit.explorer.refine import STEPS, refinable
+from vaekit.explorer.samples import DRAWN, samples
 from vaekit.explorer.subject import SEED, Subject
 from vaekit.plain import plain
 from vaekit.report.codes import Codes
@@ -26,13 +28,6 @@ from vaekit.report.walks import REACH
 from vaekit.runs import Run
 
 FORMAT = 1
-DRAWN = 64
-"""Codes of every sampler that the page walks through."""
-
-_HOW = {
-    "prior": "Codes from the prior: what the model was told that codes look like.",
-    "stages": "Codes from the later stages of the run, which learned what codes look like.",
-}
 
 
 def payload(run: Run) -> dict[str, Any]:
@@ -73,12 +68,12 @@ def payload_of(subject: Subject) -> dict[str, Any]:
         "points": None if codes is None else _points(subject, codes, pixels),
         "plane": None,
         "directions": [],
-        "samplers": _samplers(subject),
+        "samplers": samples(subject),
         "start": pack(subject.coded(subject.middle)),
         "encoder": subject.encodes,
         "uncertainty": subject.spreads,
         "context": None,
-        "refine": None,
+        "refine": {"steps": STEPS} if refinable(subject) else None,
     }
     if codes is not None and not subject.discrete:
         found["plane"] = plane(codes.means)
@@ -170,17 +165,6 @@ def _points(subject: Subject, codes: Codes, pixels: Pixels | None) -> dict[str, 
         "values": values(subject.spec, x) if pixels is None else None,
         "colours": colours(subject.spec, codes.batch),
     }
-
-
-def _samplers(subject: Subject) -> list[dict[str, Any]]:
-    found = []
-    for name in subject.samplers:
-        how = _HOW.get(
-            name, f"Codes from the sampler {name}, which was fitted to the codes of the training data."
-        )
-        drawn = subject.coded(subject.draw(name, DRAWN, SEED))
-        found.append({"name": name, "codes": pack(drawn), "how": how})
-    return found
 
 
 def _listed(values: Sequence[Any] | None) -> list[Any] | None:

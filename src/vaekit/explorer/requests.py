@@ -20,6 +20,10 @@ ROWS = 256
 """Largest number of codes or data in a request."""
 DRAWS = 64
 """Largest number of codes that are drawn for a request."""
+UPHILL = 16
+"""Largest number of codes that are refined for a request."""
+LONGEST = 100
+"""Largest number of steps by which they are."""
 NUMBERS = 1 << 21
 """Largest number of elements that a request may have decoded: rows times the size of a datum."""
 BODY = 8 << 20
@@ -66,6 +70,18 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             "sampler": {"type": "string", "maxLength": 100},
             "n": {"type": "integer", "minimum": 1, "maximum": DRAWS},
             "seed": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
+            "context": _MAYBE,
+        },
+    },
+    "/api/refine": {
+        "type": "object",
+        "required": ["x", "steps"],
+        "additionalProperties": False,
+        "properties": {
+            "x": ARRAY,
+            "codes": _MAYBE,
+            "context": _MAYBE,
+            "steps": {"type": "integer", "minimum": 1, "maximum": LONGEST},
         },
     },
 }
@@ -167,6 +183,32 @@ def data_of(body: dict[str, Any], subject: Subject) -> tuple[Tensor, Tensor | No
     if spec.kind in ("count", "categorical") and bool((x != x.round()).any()):
         raise ValueError(f"`x` holds {spec.kind} data; expected whole numbers")
     return x, _context(body, len(x), spec)
+
+
+def pairs_of(body: dict[str, Any], subject: Subject) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Data (N, *event), codes (N, K) and conditions of a request to refine; by default the encoder's codes.
+
+    Raises:
+        ValueError: if they do not fit the model, or each other.
+    """
+    x, context = data_of(body, subject)
+    if len(x) > UPHILL:
+        raise ValueError(f"`x` has {len(x)} rows; expected {UPHILL} at most to refine")
+    if body.get("codes") is None:
+        return x, subject.encode(x, context)[0], context
+    codes, _ = codes_of(body, subject)
+    if len(codes) != len(x):
+        raise ValueError(f"`codes` has {len(codes)} rows; expected {len(x)}, one a row of `x`")
+    return x, codes, context
+
+
+def condition_of(body: dict[str, Any], subject: Subject) -> Tensor | None:
+    """The one condition (1, *context) under which a request wants codes drawn.
+
+    Raises:
+        ValueError: if it does not fit the model.
+    """
+    return _context(body, 1, subject.spec)
 
 
 def _context(body: dict[str, Any], rows: int, spec: Spec) -> Tensor | None:

@@ -21,7 +21,8 @@ from torch import Tensor
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.explorer.arrays import pack
 from vaekit.explorer.guard import HEADERS, NOTHING, Door, policy_of
-from vaekit.explorer.requests import BODY, SCHEMAS, codes_of, conforms, data_of
+from vaekit.explorer.refine import refinable, refine
+from vaekit.explorer.requests import BODY, SCHEMAS, codes_of, condition_of, conforms, data_of, pairs_of
 from vaekit.explorer.subject import Subject
 
 PATIENCE = 60.0
@@ -97,19 +98,36 @@ def _answers(subject: Subject) -> dict[str, Answer]:
         name = body["sampler"]
         if name not in subject.samplers:
             raise ValueError(f"there is no such sampler; there are {', '.join(subject.samplers)}")
+        condition = condition_of(body, subject)
         try:
-            return {"codes": pack(subject.coded(subject.draw(name, body["n"], body["seed"])))}
+            drawn = subject.draw(name, body["n"], body["seed"], condition)
+            return {"codes": pack(subject.coded(_finite(drawn)))}
         except (UnsupportedError, UserError) as error:
             raise ValueError(str(error)) from error
 
-    return {"/api/decode": decode, "/api/encode": encode, "/api/sample": sample}
+    able = refinable(subject)
+
+    def better(body: dict[str, Any]) -> dict[str, Any]:
+        if not able:
+            raise ValueError("the codes of this model cannot be refined: it has no density to go uphill on")
+        found = refine(subject, *pairs_of(body, subject), body["steps"])
+        return {
+            "codes": pack(_finite(found.codes)),
+            "before": pack(_finite(found.before)),
+            "after": pack(_finite(found.after)),
+        }
+
+    return {"/api/decode": decode, "/api/encode": encode, "/api/sample": sample, "/api/refine": better}
 
 
 def _pair(mean: Tensor, stddev: Tensor | None) -> dict[str, Any]:
-    for values in (mean, stddev):
-        if values is not None and not bool(values.isfinite().all()):
-            raise ValueError("the model gives numbers that are not finite there: stay nearer to the data")
-    return {"mean": pack(mean), "stddev": None if stddev is None else pack(stddev)}
+    return {"mean": pack(_finite(mean)), "stddev": None if stddev is None else pack(_finite(stddev))}
+
+
+def _finite(values: Tensor) -> Tensor:
+    if not bool(values.isfinite().all()):
+        raise ValueError("the model gives numbers that are not finite there: stay nearer to the data")
+    return values
 
 
 async def _body(request: Request, patience: float) -> Any:

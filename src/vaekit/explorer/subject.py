@@ -12,8 +12,9 @@ from vaekit.errors import UnsupportedError
 from vaekit.exporting import posterior_spread, spread, told
 from vaekit.metrics.passes import home_of
 from vaekit.models import LabelMarginal, Model
+from vaekit.models.columns import columns_of, labels_of
 from vaekit.randomness import quiet
-from vaekit.report.codes import Codes, apart, columns_of, labels_of
+from vaekit.report.codes import Codes, apart
 from vaekit.runs import Run
 
 SEED = 0
@@ -94,10 +95,14 @@ class Subject:
 
     @property
     def middle(self) -> Tensor:
-        """A code to begin with, (K,): that of a datum, or the middle of the prior."""
-        if self.codes is not None:
+        """A code to begin with under the first condition, (K,): of a datum, or the middle of the prior."""
+        if self.codes is None:
+            drawn = self.draw("prior", 1 if self.discrete else _DRAWS, SEED, self.given(1))
+            return drawn[0] if self.discrete else drawn.mean(0)
+        if self.contexts is None:
             return self.codes.means[0]
-        return self.draw("prior", 1, SEED)[0] if self.discrete else self.aggregate.mean(0)
+        same = (self.codes.batch["c"].cpu() == self.contexts[0][0]).flatten(1).all(1)
+        return self.codes.means[int(same.byte().argmax())]
 
     def given(self, n: int) -> Tensor | None:
         """Conditions for n rows, in turn."""
@@ -106,8 +111,14 @@ class Subject:
         every = self.contexts[0]
         return every[torch.arange(n) % len(every)]
 
-    def draw(self, sampler: str, n: int, seed: int) -> Tensor:
-        """Codes (n, K) from a sampler; a conditional one gets the conditions in turn.
+    def draw(self, sampler: str, n: int, seed: int, condition: Tensor | None = None) -> Tensor:
+        """Codes (n, K) from a sampler.
+
+        Args:
+            sampler: its name.
+            n: number of draws.
+            seed: of the draws.
+            condition: one for all of them, (1, *context); by default the conditions of the page in turn.
 
         Raises:
             UnsupportedError: if it draws not every latent.
@@ -115,7 +126,8 @@ class Subject:
         model = self.samplers[sampler]
         where, _ = home_of(model)
         with quiet(model, where, seed):
-            drawn = model.draw_latents(n, self.given(n))
+            given = self.given(n) if condition is None else condition.expand(n, *condition.shape[1:])
+            drawn = model.draw_latents(n, given)
         if missing := [name for name in self.shapes if name not in drawn]:
             raise UnsupportedError(f"it draws no {', '.join(missing)}")
         return torch.cat([drawn[name].flatten(1).float() for name in self.shapes], dim=1)

@@ -7,8 +7,8 @@ from typing import Any
 
 from vaekit.data.spec import Spec
 from vaekit.exporting.parts import Decoder, Encoder, Halves
+from vaekit.models.columns import columns_of
 from vaekit.plain import plain
-from vaekit.report.codes import columns_of
 from vaekit.runs import Run, versions
 
 FORMAT = 1

@@ -67,26 +67,67 @@ def export_graphs(
         UserError: if a package of the extra `onnx` is missing.
     """
     known("precision", precision, Precision)
+    return trace_graphs(model, spec, names=names).stored(precision)
+
+
+def trace_graphs(model: Model, spec: Spec, *, names: Sequence[str] | None = None) -> Traced:
+    """Trace a model once, for graphs in any precision; see `export_graphs`.
+
+    Raises:
+        UnsupportedError: if the model has no decoder that can be exported, with the reason.
+        UserError: if a package of the extra `onnx` is missing.
+    """
     require()
     halves = halve(model, spec, names)
-    notes: list[str] = []
-    decoder, found = exported(halves.decoder, halves, precision)
-    encoder = None
+    decoder = traced(halves.decoder, halves)
     try:
-        encoder, of_encoder = exported(halves.encoder, halves, precision)
+        return Traced(halves, decoder, traced(halves.encoder, halves))
     except UnsupportedError as error:
-        notes.append(str(error))
-    else:
-        found |= of_encoder
-    return Graphs(
-        decoder=decoder,
-        encoder=encoder,
-        worst=max(found.values()),
-        deviations=found,
-        columns=tuple(halves.columns),
-        precision=precision,
-        notes=tuple(notes),
-    )
+        return Traced(halves, decoder, None, (str(error),))
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A model as two graphs with weights in full.
+
+    Args:
+        halves: the model itself.
+        decoder: an ONNX file.
+        encoder: the same, or None where it cannot be exported.
+        notes: why it cannot.
+    """
+
+    halves: Halves
+    decoder: bytes
+    encoder: bytes | None
+    notes: tuple[str, ...] = ()
+
+    def stored(self, precision: Precision) -> Graphs:
+        """The graphs in a precision, compared with the model.
+
+        Raises:
+            UnsupportedError: if the decoder does not agree with the model.
+        """
+        known("precision", precision, Precision)
+        halves, notes = self.halves, list(self.notes)
+        decoder, found = stored(self.decoder, halves.decoder, halves, precision)
+        encoder = None
+        if self.encoder is not None:
+            try:
+                encoder, of_encoder = stored(self.encoder, halves.encoder, halves, precision)
+            except UnsupportedError as error:
+                notes.append(str(error))
+            else:
+                found |= of_encoder
+        return Graphs(
+            decoder=decoder,
+            encoder=encoder,
+            worst=max(found.values()),
+            deviations=found,
+            columns=tuple(halves.columns),
+            precision=precision,
+            notes=tuple(notes),
+        )
 
 
 def require() -> None:
@@ -104,8 +145,8 @@ def require() -> None:
             ) from error
 
 
-def exported(half: Decoder | Encoder, halves: Halves, precision: Precision) -> tuple[bytes, dict[str, float]]:
-    """One half as an ONNX file, and how far each of its outputs is from the model's.
+def traced(half: Decoder | Encoder, halves: Halves) -> bytes:
+    """One half as an ONNX file with weights in full.
 
     Raises:
         UnsupportedError: if it cannot be exported, with the reason.
@@ -130,7 +171,24 @@ def exported(half: Decoder | Encoder, halves: Halves, precision: Precision) -> t
         ) from error
     if made is None:
         raise UnsupportedError(f"the {half.role} cannot be exported: torch made no ONNX program of it")
-    content: bytes = store(made.model_proto, precision).SerializeToString()
+    content: bytes = store(made.model_proto, "float32").SerializeToString()
+    return content
+
+
+def stored(
+    content: bytes, half: Decoder | Encoder, halves: Halves, precision: Precision
+) -> tuple[bytes, dict[str, float]]:
+    """An ONNX file in a precision, and how far each of its outputs is from the model's.
+
+    Raises:
+        UnsupportedError: if float32 outputs are not the model's.
+    """
+    import onnx
+
+    from vaekit.exporting.stored import store
+
+    if precision != "float32":
+        content = store(onnx.load_from_string(content), precision).SerializeToString()
     return content, deviations(onnx_run(content, half), half, halves, exact=precision == "float32")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from vaekit.data.catalogue import names as named_data
+from vaekit.data.conditions import conditions_for
 from vaekit.data.restore import shown
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.exporting.card import card
@@ -129,14 +130,15 @@ def _pictures(run: Run, folder: Path) -> tuple[dict[str, str], list[str]]:
     batch = None if held is None or not len(held) else held.take(torch.arange(min(_SAMPLES, len(held))))
     if Pixels.of(spec) is None or (spec.context is not None and batch is None):
         return found, notes
-    context = None if batch is None else batch.get("c")
-    count = _SAMPLES if context is None else len(context)
+    given = None if held is None or spec.context is None else conditions_for(held, _SAMPLES)
+    context = None if given is None else given.values
     try:
         with own_stream("cpu", SEED):
-            x = shown(spec, run.generator().generate(count, context))
-        _save(run, folder / "samples.png", x, context, _ACROSS)
+            x = shown(spec, run.generator().generate(_SAMPLES, context))
+        across = _ACROSS if given is None or given.across is None else given.across
+        _save(run, folder / "samples.png", x, context, across)
         found["samples.png"] = "Draws from the model: means of p(x|z)" + (
-            "" if context is None else ", with conditions of test data"
+            "" if given is None else f", {given.words}"
         )
     except (UnsupportedError, NotImplementedError) as error:
         notes.append(f"no samples: {error}")

@@ -15,8 +15,9 @@ from vaekit.data.spec import Spec
 from vaekit.distributions import Categorical, Discrete, PointMass, SparsePrecisionNormal, StandardNormal
 from vaekit.errors import UnsupportedError
 from vaekit.models import Model
+from vaekit.models.columns import labels_of
 from vaekit.randomness import own_stream
-from vaekit.report.codes import apart, labels_of
+from vaekit.report.codes import apart
 from vaekit.trace import Batch
 
 ROWS = 5

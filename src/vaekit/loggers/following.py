@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+MOST = 64
+"""Rates of so many latents are told one by one. Of more, rows keep them and loggers hear nothing: each would
+be a chart of its own."""
+
 
 class Following:
     """Tells loggers what a run and its stages record.
@@ -71,7 +75,12 @@ class Following:
             return
 
         def values_of(row: dict[str, Any]) -> dict[str, float]:
-            return numbers({name: value for name, value in row.items() if name != "epoch"}, self._prefix)
+            short = {
+                name: value
+                for name, value in row.items()
+                if name != "epoch" and not (isinstance(value, dict) and len(value) > MOST)
+            }
+            return numbers(short, self._prefix)
 
         def hear(one: Logger) -> None:
             for row in rows:

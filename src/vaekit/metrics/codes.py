@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaekit.data.batch import Data
 from vaekit.metrics.passes import LOAD, evaluating, loaded
-from vaekit.models import Model
+from vaekit.models import Model, levels_of
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,46 @@ def perplexity(codes: Tensor, levels: int) -> Tensor:
     Raises:
         ValueError: if there are no codes.
     """
+    found: Tensor = torch.special.entr(code_shares(codes, levels)).sum().exp()
+    return found
+
+
+def code_shares(codes: Tensor, levels: int) -> Tensor:
+    """How often each code is used: p_k, (K,), float64.
+
+    Args:
+        codes: int64, any shape.
+        levels: K.
+
+    Raises:
+        ValueError: if there are no codes.
+    """
     if not codes.numel():
         raise ValueError("there are no codes; expected at least one")
-    shares = torch.bincount(codes.flatten(), minlength=levels).double() / codes.numel()
-    found: Tensor = torch.special.entr(shares).sum().exp()
-    return found
+    return torch.bincount(codes.flatten(), minlength=levels).double() / codes.numel()
+
+
+def use_of(model: Model, latent: str, codes: Tensor) -> CodeUse:
+    """Use of the codes of one latent.
+
+    Args:
+        model: whose latent it is.
+        latent: its name.
+        codes: int64, (N, positions).
+
+    Raises:
+        ValueError: if this latent is none of codes, or there are none.
+    """
+    levels = levels_of(model, latent)
+    if levels is None:
+        raise ValueError(f"the latent {latent!r} is real; expected one of codes 0 .. K-1")
+    return CodeUse(
+        perplexity=float(perplexity(codes, levels)),
+        used=int(codes.unique().numel()),
+        codes=levels,
+        positions=codes.shape[1],
+        n=len(codes),
+    )
 
 
 def code_use(model: Model, data: Data, *, seed: int = 0, limit: int | None = None) -> dict[str, CodeUse]:
@@ -66,15 +101,4 @@ def code_use(model: Model, data: Data, *, seed: int = 0, limit: int | None = Non
                     found.setdefault(name, []).append(value.flatten(1).cpu())
             if not found:
                 return {}
-    uses = {}
-    for name, parts in found.items():
-        levels = int(model.get_submodule(f"posteriors.{model.names.index(name)}").codes)  # type: ignore[arg-type]  # nn.Module
-        codes = torch.cat(parts)
-        uses[name] = CodeUse(
-            perplexity=float(perplexity(codes, levels)),
-            used=int(codes.unique().numel()),
-            codes=levels,
-            positions=codes.shape[1],
-            n=len(codes),
-        )
-    return uses
+    return {name: use_of(model, name, torch.cat(parts)) for name, parts in found.items()}

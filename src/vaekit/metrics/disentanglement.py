@@ -16,7 +16,7 @@ from vaekit.disentanglement import NAMES, Merge, Preset, Represent, Score, Score
 from vaekit.disentanglement.presets import preset_of
 from vaekit.distributions import DiagonalNormal
 from vaekit.errors import UnsupportedError, nearest
-from vaekit.metrics.passes import LOAD, coordinates, evaluating, home_of
+from vaekit.metrics.passes import LOAD, coordinates, evaluating, filled, home_of
 from vaekit.models import Model
 from vaekit.randomness import own_stream
 from vaekit.trace import Trace
@@ -124,12 +124,12 @@ def exact_mig(model: Model, data: FactorData, *, limit: int | None = None, seed:
     if limit is not None and whole("limit", limit, 2) < count:
         index = torch.randperm(count, generator=generator)[:limit]
     with evaluating(model, seed):
+        if not _is_gaussian(model, data):
+            raise UnsupportedError(
+                "the exact form of MIG integrates diagonal Gaussian posteriors given x, and this model has "
+                "others: take the score `mig`, which bins its means"
+            )
         found = _moments(model, data, index, generator)
-    if found is None:
-        raise UnsupportedError(
-            "the exact form of MIG integrates diagonal Gaussian posteriors given x, and this model has "
-            "others: take the score `mig`, which bins its means"
-        )
     result = scores.exact_mig(*found, data.grid.factors_of(index))
     return replace(result, seed=seed)
 
@@ -150,28 +150,25 @@ def _represent(
     if not data.noisy and count <= passes:
         if representation == "mean":
             say(f"encoding {count:,} data")
-            parts = [
+            parts = (
                 coordinates(model, {"x": _data(model, data, index)})
                 for index in torch.arange(count).split(LOAD)
-            ]
-            return from_table(data.grid, torch.cat(parts))
+            )
+            return from_table(data.grid, filled(parts, count))
         if _is_gaussian(model, data):
             say(f"encoding {count:,} data")
-            moments = _moments(model, data, torch.arange(count))
-            if moments is not None:
-                return _drawn(data, *moments)
+            return _drawn(data, *_moments(model, data, torch.arange(count)))
 
     def encoded(factors: Tensor, generator: torch.Generator) -> Tensor:
-        found = []
-        for part in factors.split(LOAD):
-            x = data.data_of(part.to(data.device), generator)
-            device, dtype = home_of(model)
-            # the stream of the pass comes from the score's, so that no score depends on what was asked before
-            number = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-            with own_stream(device, number):
-                batch = {"x": x.to(device, dtype)}
-                found.append(coordinates(model, batch, sample=representation == "sampled"))
-        return torch.cat(found)
+        return filled((once(part, generator) for part in factors.split(LOAD)), len(factors))
+
+    def once(factors: Tensor, generator: torch.Generator) -> Tensor:
+        x = data.data_of(factors.to(data.device), generator)
+        device, dtype = home_of(model)
+        # the stream of the pass comes from the score's, so that no score depends on what was asked before
+        number = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        with own_stream(device, number):
+            return coordinates(model, {"x": x.to(device, dtype)}, sample=representation == "sampled")
 
     return encoded
 
@@ -206,16 +203,17 @@ def _gaussian(trace: Trace) -> tuple[Tensor, Tensor] | None:
 
 def _moments(
     model: Model, data: FactorData, index: Tensor, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor] | None:
-    """Means and standard deviations of the posteriors of grid points, (N, d)."""
-    parts = []
-    for some in index.split(LOAD):
+) -> tuple[Tensor, Tensor]:
+    """Means and standard deviations of the posteriors of grid points, (N, d), which are Gaussian."""
+
+    def moments(some: Tensor) -> Tensor:
         found = _gaussian(model.infer({"x": _data(model, data, some, generator)}))
-        if found is None:
-            return None
-        parts.append(found)
-    means, stds = zip(*parts, strict=True)
-    return torch.cat(means), torch.cat(stds)
+        assert found is not None  # of one datum they were, and the model is the same
+        return torch.cat(found, 1)
+
+    table = filled((moments(some) for some in index.split(LOAD)), len(index))
+    mean, std = table.chunk(2, 1)
+    return mean, std
 
 
 def _drawn(data: FactorData, mean: Tensor, std: Tensor) -> Represent:

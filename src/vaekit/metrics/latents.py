@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
 
 from vaekit.data.batch import Data
-from vaekit.distributions import DiagonalNormal, StandardNormal, kl_per_dimension
+from vaekit.distributions import DiagonalNormal
 from vaekit.errors import UnsupportedError
 from vaekit.metrics.passes import LOAD, Result, evaluating, loaded
 from vaekit.models import Model, TopDown
-from vaekit.terms import log_likelihood, log_ratio
-from vaekit.trace import Latent
+from vaekit.terms import log_likelihood, log_ratio, rate_per_dimension
 
 _BLOCK = 200  # data whose draws are set against the posteriors of as many others at once
 _PAIR_ELEMENTS = 2**22
@@ -129,19 +128,6 @@ def latent_use(
 def _refuse_none(model: Model) -> None:
     if not model.names:
         raise UnsupportedError("the model has no latents, so that there is no use of them to measure")
-
-
-def rate_per_dimension(latent: Latent) -> Tensor | None:
-    """KL of every dimension, (batch, *event), where q and p are both independent Gaussians."""
-    q, p = latent.q, latent.p
-    if not isinstance(q, DiagonalNormal):
-        return None
-    if isinstance(p, StandardNormal):
-        return kl_per_dimension(q)
-    if isinstance(p, DiagonalNormal):
-        separate = (DiagonalNormal(d.loc, d.log_std, 0) for d in (q, p))
-        return kl_divergence(*separate)
-    return None
 
 
 def mutual_information(model: Model, data: Data, *, n: int = 2000, seed: int = 0) -> Information:

@@ -14,9 +14,9 @@ from vaekit.data.batch import Data
 from vaekit.data.factors import FactorData
 from vaekit.disentanglement import Score
 from vaekit.disentanglement.udr import Relation
-from vaekit.metrics.latents import rate_per_dimension
 from vaekit.metrics.passes import LOAD, coordinates, evaluating, home_of, loaded
 from vaekit.models import Model
+from vaekit.terms import rate_per_dimension
 from vaekit.trace import Batch
 
 NO_RATES = "a model has no rate of each latent: all latents but constant ones count"
@@ -70,7 +70,8 @@ def codes_and_rates(
     with evaluating(model, seed):
         for batch in _batches(model, data, whole("n", n, 2), seed):
             means.append(coordinates(model, batch).float().cpu())
-            each = [rate_per_dimension(latent) for latent in model.infer(batch).latents.values()]
+            latents = model.infer(batch).latents.values()
+            each = [rate_per_dimension(latent) if latent.closed else None for latent in latents]
             parts = [rate.flatten(1).float().cpu() for rate in each if rate is not None]
             if len(parts) == len(each):
                 rates.append(torch.cat(parts, 1))

@@ -4,7 +4,7 @@ from vaekit.models.chain import Chain
 from vaekit.models.explicit import Explicit
 from vaekit.models.flat import Flat
 from vaekit.models.labels import LabelMarginal
-from vaekit.models.model import Classifier, Model, without_withheld
+from vaekit.models.model import Classifier, Model, levels_of, without_withheld
 from vaekit.models.pairwise import Averaging, Pairwise
 from vaekit.models.top_down import TopDown
 
@@ -18,5 +18,6 @@ __all__ = [
     "Model",
     "Pairwise",
     "TopDown",
+    "levels_of",
     "without_withheld",
 ]

@@ -81,3 +81,13 @@ def without_withheld(model: nn.Module, batch: Batch) -> Batch:
     """The batch as held-out data are shown to a model: without what it is to infer."""
     hidden = model.withheld if isinstance(model, Model) else ()
     return {name: value for name, value in batch.items() if name not in hidden}
+
+
+def levels_of(model: Model, latent: str) -> int | None:
+    """K where the latent is quantised to codes 0 .. K-1, None where it is real."""
+    try:
+        posterior = model.get_submodule(f"posteriors.{model.names.index(latent)}")
+    except AttributeError:
+        return None
+    found = getattr(posterior, "codes", None)  # of `conditionals.Quantised` and `GumbelSoftmax`
+    return None if found is None else int(found)

@@ -150,12 +150,13 @@ class Team:
             torch.cuda.set_rng_state(states[1].cpu(), self.device)
 
     def sums(self, values: Named) -> Named:
-        """Sum named numbers over processes."""
+        """Sum named numbers, or vectors of them, over processes."""
         if not values:
             return values
-        stacked = torch.stack([value.detach() for value in values.values()])
-        dist.all_reduce(stacked)
-        return dict(zip(values, stacked.unbind(), strict=True))
+        bucket = torch.cat([value.detach().reshape(-1) for value in values.values()])
+        dist.all_reduce(bucket)
+        found = bucket.split([value.numel() for value in values.values()])
+        return {name: part.view_as(value) for (name, value), part in zip(values.items(), found, strict=True)}
 
     def wait(self) -> None:
         """Wait for each other."""

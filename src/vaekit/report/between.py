@@ -123,7 +123,7 @@ def pictures_between(pixels: Pixels, codes: Codes, held: str) -> Figure:
         key="between",
         title="Between two data",
         how=_HOW,
-        pictures=(pixels.grid(torch.cat(rows), steps + 2, alt, ends=True),),
+        pictures=(pixels.grid(torch.cat(rows), steps + 2, alt, apart=(1, steps + 1)),),
         caption=f"Outermost: {held} data{_chosen(codes)}; between them {steps} likelihood means on the line "
         f"of their posterior means, the first and the last of which are their reconstructions. The largest "
         f"step of a row changes {jump:.2g} times as much as the average one (median of the rows; an even "

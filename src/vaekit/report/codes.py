@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
 
 from vaekit.data.batch import Batch, Data
-from vaekit.distributions import DiagonalNormal, StandardNormal
 from vaekit.metrics.passes import home_of
 from vaekit.models import Model, without_withheld
+from vaekit.models.columns import labels_of
+from vaekit.terms import rate_per_dimension
 
 ACTIVE = 0.01
 """A latent is in use where the variance of its posterior mean over the data exceeds this (Burda et al.)."""
@@ -96,20 +97,6 @@ class Codes:
         return decoded
 
 
-def columns_of(shapes: Mapping[str, torch.Size]) -> dict[str, range]:
-    """The columns of every latent where all stand side by side: latent name -> columns."""
-    found, start = {}, 0
-    for name, shape in shapes.items():
-        found[name] = range(start, start + shape.numel())
-        start += shape.numel()
-    return found
-
-
-def labels_of(shapes: Mapping[str, torch.Size]) -> list[str]:
-    """A name for every column: z 3, or z2 3 for the third of the second level; counted from 1."""
-    return [f"{name} {i + 1}" for name, columns in columns_of(shapes).items() for i in range(len(columns))]
-
-
 def apart(values: Tensor, shapes: Mapping[str, torch.Size], discrete: Collection[str]) -> dict[str, Tensor]:
     """Latents that stand side by side, (R, K), as a model takes them: latent name -> (R, *event).
 
@@ -182,17 +169,9 @@ def _rates(model: Model, pieces: list[Batch]) -> Tensor | None:
     for piece in pieces:
         columns = []
         for latent in model.infer(piece).latents.values():
-            q, p = latent.q, latent.p
-            if not isinstance(q, DiagonalNormal) or not isinstance(p, DiagonalNormal | StandardNormal):
+            rates = rate_per_dimension(latent)
+            if rates is None:
                 return None
-            # every element an event of its own: what the sums over events are made of
-            own = DiagonalNormal(q.mean, q.log_std.expand_as(q.mean), 0)
-            prior = DiagonalNormal(p.mean.expand_as(q.mean), p.stddev.log().expand_as(q.mean), 0)
-            # where the prior hangs on a draw that hangs on this one, only the ratio at the draws is right
-            if latent.closed:
-                ratio = kl_divergence(own, prior)
-            else:
-                ratio = own.log_prob(latent.value) - prior.log_prob(latent.value)
-            columns.append(ratio.flatten(1))
+            columns.append(rates.flatten(1))
         totals.append(torch.cat(columns, dim=1))
     return torch.cat(totals).mean(0)

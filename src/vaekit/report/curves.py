@@ -55,7 +55,10 @@ class Curve:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """For people: "Weight of rate" for "weight/rate"."""
+        if "" in self.lines and "/" in self.name:
+            kind, *whose = self.name.replace("_", " ").split("/")
+            return label_text(f"{kind.capitalize()} of {', '.join(reversed(whose))}", 40)
         return _TITLES.get(self.term, label_text(self.term.replace("_", " "), 40))
 
     @property

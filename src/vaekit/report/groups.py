@@ -15,7 +15,8 @@ from vaekit.data.batch import Data
 from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError
 from vaekit.models import Classifier, without_withheld
-from vaekit.report.codes import Codes, columns_of, evenly, take
+from vaekit.models.columns import columns_of
+from vaekit.report.codes import Codes, evenly, take
 from vaekit.report.heat import heat
 from vaekit.report.look import Array, label_text
 from vaekit.report.parts import Figure, Picture, Table

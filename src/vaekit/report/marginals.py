@@ -1,4 +1,4 @@
-"""The aggregate posterior against the prior: latent by latent, and in whole."""
+"""The aggregate posterior against the prior, latent by latent."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ from torch import Tensor
 from vaekit.data.batch import Data
 from vaekit.distributions import StandardNormal
 from vaekit.errors import UnsupportedError
-from vaekit.metrics.codes import perplexity
-from vaekit.metrics.dependence import Dependence, total_correlation
-from vaekit.metrics.latents import mutual_information
-from vaekit.metrics.matching import prior_match
 from vaekit.models import without_withheld
-from vaekit.report.codes import Codes, columns_of
+from vaekit.models.columns import columns_of
+from vaekit.report.agreement import agreement
+from vaekit.report.codes import Codes
 from vaekit.report.look import DATA, MODEL, SOFT, Array, draw, plain_ticks
 from vaekit.report.parts import Figure, Key, Picture, Table
-from vaekit.report.scores import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,9 +27,6 @@ if TYPE_CHECKING:
 _PANELS = (5, 20)  # fewest and most: those in use, and idle ones up to the fewest
 _BINS = 24
 _DRAWS = 4000
-_PAIRS = 800  # data behind the measures that compare all pairs
-_FULL = 0.9  # share of ln N at which the information about the datum is at its limit
-_KNOWN = 0.01  # p-values below it: the two can be told apart
 
 
 @dataclass(frozen=True)
@@ -136,7 +130,7 @@ def against_prior(codes: Codes, data: Data, evaluation: Mapping[str, Any], held:
         seed: of the measures.
     """
     found, given = marginals(codes)
-    rows, reasons, verdict = _measures(codes, data, evaluation, seed)
+    rows, reasons, verdict = agreement(codes, data, evaluation, seed)
     said = " given the condition, or the level above" if given else ""
     every = codes.means.shape[1]
     part = f"The {len(found)} most used of {every} latents; " if len(found) < every else ""
@@ -183,119 +177,3 @@ def _panel(codes: Codes, one: Marginal) -> Picture:
     )
     key = f"marginal-{one.column}"
     return draw(key, alt, paint, size=(1.64, 1.12), label=f"{name} · {mean} ± {one.std:.2f}")
-
-
-def _measures(
-    codes: Codes, data: Data, evaluation: Mapping[str, Any], seed: int
-) -> tuple[list[tuple[str, ...]], list[str], str]:
-    """Rows of the table, reasons for what is missing, and a sentence."""
-    rows: list[tuple[str, ...]] = []
-    reasons: dict[str, list[str]] = {}
-    verdict = ""
-    n = min(_PAIRS, len(data))
-    if isinstance(known := evaluation.get("marginal_kl"), float):
-        found, most = (evaluation.get(f"mutual_information{end}") for end in ("", "_bound"))
-        full = isinstance(found, float) and isinstance(most, float) and found > _FULL * most
-        rows.append(_marginal_kl(known, evaluation.get("mutual_information_n"), full))
-    else:
-        try:
-            told = mutual_information(codes.model, data, n=n, seed=seed)
-            full = told.mutual_information > _FULL * told.bound
-            rows.append(_marginal_kl(told.marginal_kl, told.n, full))
-        except UnsupportedError as error:
-            reasons.setdefault(str(error), []).append("marginal KL")
-    try:
-        match = prior_match(codes.model, data, n=n, permutations=200, seed=seed)
-        size = f"; n = {match.n}, {match.permutations} relabellings"
-        p = f"p {'=' if match.p_value > 1.5 / match.permutations else '≤'} {match.p_value:.2g}"
-        rows.append((
-            "Two-sample test", p,
-            "The chance of a difference as large (maximum mean discrepancy) if codes and prior were one "
-            f"distribution: below {_KNOWN:g} they can be told apart{size}.",
-        ))  # fmt: skip
-        apart = match.p_value < _KNOWN
-        verdict = (
-            f"A two-sample test {'tells' if apart else 'cannot tell'} the codes of {match.n} held-out data "
-            f"from draws of the prior ({p})"
-            + (": samples come from places that differ from where data lie." if apart else ".")
-        )
-    except (UnsupportedError, ValueError) as error:
-        reasons.setdefault(str(error), []).append("two-sample test")
-    try:
-        parts = total_correlation(codes.model, data, n=min(2000, len(data)), draws=300, seed=seed)
-        value = f"{number(parts.total_correlation, parts.total_correlation_se)} ± "
-        rows.append((
-            "Total correlation", f"{value}{parts.total_correlation_se:.2g} nats",
-            "How much the latents depend on each other over the data, which the panels, one latent each, "
-            f"cannot show; 0 is independence. {_of_whom(parts)}",
-        ))  # fmt: skip
-    except UnsupportedError as error:
-        reasons.setdefault(str(error), []).append("total correlation")
-    said = [f"No {', no '.join(names)}: {reason}." for reason, names in reasons.items()]
-    return rows, said, verdict
-
-
-def _of_whom(parts: Dependence) -> str:
-    """In which direction the number of posteriors pulls the total correlation."""
-    if parts.n < parts.size:
-        return f"From {parts.n} posteriors of {parts.size}, which makes it too low rather than too high."
-    return f"Of exactly these {parts.n} data: fewer data make it larger."
-
-
-def _marginal_kl(value: float, size: Any, full: bool) -> tuple[str, ...]:
-    count = f" N = {size}." if isinstance(size, int) else ""
-    most = "at most " if full else ""
-    return (
-        "Marginal KL", f"{most}{number(value)} nats",
-        "How far all codes together are from the prior, 0 if they are distributed like it: the rate less the "
-        "information about which datum it was, of which N data can show no more than ln N: what is beyond "
-        f"that counts as distance.{count}",
-    )  # fmt: skip
-
-
-@torch.no_grad()
-def code_shares(codes: Codes) -> list[tuple[str, Array, float]]:
-    """Of every discrete latent: name, how often each code is used, most used first, and perplexity."""
-    found = []
-    for name, columns in columns_of(codes.shapes).items():
-        if name not in codes.discrete:
-            continue
-        values = codes.means[:, columns.start : columns.stop]
-        levels = int(codes.model.get_submodule(f"posteriors.{codes.model.names.index(name)}").codes)  # type: ignore[arg-type]  # nn.Module
-        counts = torch.bincount(values.long().flatten().cpu(), minlength=levels).double()
-        shares = (counts / counts.sum()).sort(descending=True).values.numpy()
-        found.append((name, shares, float(perplexity(values.long().cpu(), levels))))
-    return found
-
-
-def code_use(codes: Codes, held: str) -> Figure:
-    """How often each code of a codebook is used."""
-    every = code_shares(codes)
-    pictures, said = [], []
-    for name, shares, spread in every:
-        used = int((shares > 0).sum())
-
-        def paint(ax: Axes, shares: Array = shares) -> None:
-            ax.stairs(100 * shares, np.arange(len(shares) + 1) + 0.5, fill=True, color=DATA, alpha=0.75)
-            ax.axhline(100 / len(shares), color=MODEL, linewidth=1.4, linestyle=(0, (4, 2)))
-            ax.set_xlabel("codes, most used first")
-            plain_ticks(ax.xaxis, 6, whole=True)
-            plain_ticks(ax.yaxis, 4)
-
-        alt = (
-            f"Shares of the {len(shares)} codes of {name}, from {100 * shares[0]:.2g} % downwards; {used} "
-            f"occur, perplexity {spread:.1f}."
-        )
-        label = f"{name}: share of every code, %"
-        pictures.append(draw(f"codes-{name}", alt, paint, size=(4.3, 2.2), label=label))
-        said.append(f"{name}: {used} of {len(shares)} codes occur, as many as {spread:.1f} used alike.")
-    return Figure(
-        key="prior",
-        title="How often each code is used",
-        how="A codebook earns its size where all codes are used alike, at the dashed line; codes at the "
-        "right end that never occur could be left away.",
-        pictures=tuple(pictures),
-        keys=(Key(f"codes of {held} data", "data"), Key("uniform prior", "model", dashed=True)),
-        caption=f"All positions of {len(codes.means)} {held} data.",
-        found=" ".join(said),
-    )

@@ -1,10 +1,10 @@
-"""Pictures of pixels: originals beside reconstructions, samples, traversals, a decoded plane."""
+"""Pictures of pixels: originals beside reconstructions, traversals, a decoded plane."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -14,15 +14,7 @@ from vaekit.data.restore import assemble
 from vaekit.data.spec import Spec
 from vaekit.report.codes import Codes
 from vaekit.report.parts import Figure, Picture
-from vaekit.report.walks import (
-    STEPS,
-    draw_noise,
-    prior_context,
-    repeated,
-    source_word,
-    walk_plan,
-    walk_words,
-)
+from vaekit.report.walks import STEPS, repeated, walk_plan, walk_words
 
 _LARGEST_TILE = 96
 _BUDGET = {1: 400_000, 3: 180_000}  # elements of a grid by channels: keeps the file small
@@ -103,11 +95,11 @@ class Pixels:
         pairs: bool = False,
         label: str = "",
         widest: int = 912,
-        ends: bool = False,
+        apart: Collection[int] = (),
     ) -> Picture:
         """Pictures row by row, with transparent gaps.
 
-        `pairs` sets every second row off from the next, `ends` the first and last column off from the rest.
+        `pairs` sets every second row off from the next, `apart` these columns off from those to their left.
         """
         from PIL import Image
 
@@ -115,9 +107,8 @@ class Pixels:
         rows = -(-count // columns)
         gap = max(1, round(4 / self.zoom))
         tops = [row * (height + gap) + (row // 2 * 2 * gap if pairs else 0) for row in range(rows)]
-        lefts = [column * (width + gap) for column in range(columns)]
-        if ends:
-            lefts = [x + 3 * gap * ((i > 0) + (i == columns - 1)) for i, x in enumerate(lefts)]
+        wider = [sum(column >= one for one in apart) for column in range(columns)]
+        lefts = [column * (width + gap) + 3 * gap * wider[column] for column in range(columns)]
         canvas = torch.zeros(channels + 1, tops[-1] + height, lefts[-1] + width, dtype=torch.uint8)
         for number, tile in enumerate((tiles * 255).round().to(torch.uint8)):
             top, left = tops[number // columns], lefts[number % columns]
@@ -173,36 +164,6 @@ def reconstructions(pixels: Pixels, codes: Codes, held: str) -> Figure:
 
 
 @torch.no_grad()
-def samples(pixels: Pixels, codes: Codes, noisy: bool, shown: str) -> Figure:
-    """Pictures decoded from draws of the prior, or of what the run draws from instead."""
-    columns = pixels.columns(12)
-    count = max(columns, min(6 * columns, pixels.room() // columns * columns))
-    context, said = prior_context(codes, count)
-    drawn = codes.source.generate(count, context)
-    grids = [
-        pixels.grid(
-            pixels.values(drawn.mean, context), columns, f"{count} pictures decoded from draws of the prior."
-        )
-    ]
-    source = source_word(codes)
-    caption = f"{count} draws of the {source}{said}; {shown}."
-    if noisy and (noise := draw_noise(drawn)) is not None:
-        few = pixels.values(noise, context)[:columns]
-        alt = f"The first {len(few)} of these pictures, drawn with the noise of the likelihood."
-        grids.append(
-            pixels.grid(few, columns, alt, label="the first row again, drawn with the likelihood's noise")
-        )
-    return Figure(
-        key="samples",
-        title="Samples from the prior" if source == "prior" else "Samples from the stages",
-        how="These were never data: where they look like data, the prior is filled by the data's codes; "
-        "broken or blended ones come from regions of the prior that no datum uses.",
-        pictures=tuple(grids),
-        caption=caption + pixels.remark,
-    )
-
-
-@torch.no_grad()
 def traversals(pixels: Pixels, codes: Codes) -> Figure:
     """One strip for every latent, as it goes through its range while the others stand still."""
     most = max(3, min(10, pixels.room() // STEPS))
@@ -242,6 +203,7 @@ def plane(pixels: Pixels, codes: Codes) -> Figure:
     context = repeated(codes.context(slice(0, 1)), len(places))
     tiles = pixels.values(codes.decode(places, context).mean, context)
     first, second = codes.labels
+    given = "" if context is None else ", under the condition of one held-out datum"
     return Figure(
         key="plane",
         title="The latent plane, decoded",
@@ -251,5 +213,5 @@ def plane(pixels: Pixels, codes: Codes) -> Figure:
             pixels.grid(tiles, side, f"{side} by {side} pictures, decoded on a grid of the two latents."),
         ),
         caption=f"{first} to the right, {second} upwards, 2.5 standard deviations of the aggregate posterior "
-        f"each way; likelihood means.{pixels.remark}",
+        f"each way; likelihood means{given}.{pixels.remark}",
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vaekit.data.conditions import by_class
 from vaekit.data.restore import shown
 from vaekit.data.spec import Spec
-from vaekit.errors import UnsupportedError
 from vaekit.report.between import HOW_TABLES, some_pairs, ways
 from vaekit.report.codes import Codes
-from vaekit.report.look import clean_text
+from vaekit.report.look import clean_text, label_text
 from vaekit.report.parts import Cell, Figure, Table
 from vaekit.report.walks import draw_noise, prior_context, source_word
 
@@ -44,12 +44,13 @@ def rebuilt_texts(spec: Spec, codes: Codes, held: str) -> Figure:
 def sampled_texts(spec: Spec, codes: Codes) -> Figure:
     """Sequences decoded from draws of the prior."""
     context, said = prior_context(codes, _ROWS)
+    given = _given(spec, codes)
     p = codes.source.generate(_ROWS, context)
     drawn = draw_noise(p)
     made = (shown(spec, p) if drawn is None else drawn).long()
     likely = shown(spec, p).long()
     rows = tuple(
-        (f"sample {i + 1}", text(spec, one), text(spec, other))
+        (f"sample {i + 1}{given[i % len(given)]}", text(spec, one), text(spec, other))
         for i, (one, other) in enumerate(zip(likely, made, strict=True))
     )
     return Figure(
@@ -59,6 +60,16 @@ def sampled_texts(spec: Spec, codes: Codes) -> Figure:
         tables=(Table(("", "the most probable tokens", "drawn from the likelihood"), rows, texts=True),),
         caption=f"{len(made)} draws of the {source_word(codes)}{said}, each decoded in two ways.",
     )
+
+
+def _given(spec: Spec, codes: Codes) -> list[str]:
+    """Under which condition each draw is made, as `prior_context` has them in turn."""
+    if not by_class(codes.batch):
+        return [
+            f", given that of datum {i + 1}" if "c" in codes.batch else "" for i in range(len(codes.means))
+        ]
+    names = spec.class_labels(codes.batch["c"].shape[1])
+    return [f", given {label_text(names[int(k)])}" for k in codes.batch["y"]]
 
 
 @torch.no_grad()
@@ -82,15 +93,6 @@ def texts_between(spec: Spec, codes: Codes, held: str) -> Figure:
         caption=f"The most probable tokens; those at 0 and 100 % are the reconstructions of the two {held} "
         "data.",
     )
-
-
-def no_distances() -> Figure:
-    """Refuse: a squared error of names says nothing.
-
-    Raises:
-        UnsupportedError: always.
-    """
-    raise UnsupportedError("tokens are names, and have no squared error by which one is nearest")
 
 
 def text(spec: Spec, tokens: Tensor, beside: Tensor | None = None) -> Cell:

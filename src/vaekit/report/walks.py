@@ -36,10 +36,11 @@ def walk_words(codes: Codes, count: int) -> str:
     all_of_them = codes.means.shape[1]
     part = "Every latent" if count == all_of_them else f"The {count} most used of {all_of_them} latents"
     levels = ", the top level first" if max(codes.level) > 0 else ""
+    given = ", under its condition" if "c" in codes.batch else ""
     return (
         f"{part}, ordered {which}{levels}; {STEPS} steps from \u22123 to +3 standard deviations of the "
-        "aggregate posterior, the other latents at the posterior mean of one held-out datum; likelihood "
-        "means."
+        f"aggregate posterior, the other latents at the posterior mean of one held-out datum{given}; "
+        "likelihood means."
     )
 
 

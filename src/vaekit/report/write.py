@@ -16,10 +16,23 @@ from vaekit.files import write_text
 from vaekit.metrics.passes import home_of
 from vaekit.models import Classifier, Model
 from vaekit.randomness import own_stream, quiet
-from vaekit.report import between, effects, factors, groups, latents, marginals, nearest, pictures, texts
+from vaekit.report import (
+    between,
+    codebooks,
+    copying,
+    effects,
+    factors,
+    groups,
+    latents,
+    marginals,
+    pictures,
+    samples,
+    texts,
+)
 from vaekit.report import columns as vectors
 from vaekit.report.codes import encode
 from vaekit.report.curves import curves
+from vaekit.report.history import history
 from vaekit.report.material import Material
 from vaekit.report.page import report_html
 from vaekit.report.parts import Figure
@@ -93,7 +106,9 @@ def write_report(run: RunLike, *, out: str | Path | None = None) -> Path:
 
 
 def _figures(run: RunLike, notes: list[str]) -> list[Figure]:
-    found = _stage_curves(run, notes)
+    best = (run.record.get("best") or {}).get("epoch")
+    course = history(run.metrics(), best if isinstance(best, int) else None)
+    found = [*([] if course is None else [course]), *_stage_curves(run, notes)]
     try:
         model, splits = run.model(), run.data()
     except UserError as error:
@@ -109,7 +124,7 @@ def _figures(run: RunLike, notes: list[str]) -> list[Figure]:
 
 def _stage_curves(run: RunLike, notes: list[str]) -> list[Figure]:
     """The training curves of the run's later stages."""
-    found = []
+    found: list[Figure] = []
     for number, part in enumerate(run.record.get("stages") or []):
         name = str(part.get("name"))
         try:
@@ -117,8 +132,12 @@ def _stage_curves(run: RunLike, notes: list[str]) -> list[Figure]:
         except UserError as error:
             notes.append(f"The curves of the stage {name} are left out: {error}")
             continue
-        made = curves(stage.metrics(), None, key=f"stage-{number}", title=f"Training of the stage {name}")
-        found += [] if made is None else [made]
+        rows, key = stage.metrics(), f"stage-{number}"
+        made = [
+            curves(rows, None, key=key, title=f"Training of the stage {name}"),
+            history(rows, None, key=f"{key}-history", title=f"When each latent of {name} came into use"),
+        ]
+        found += [figure for figure in made if figure is not None]
     return found
 
 
@@ -139,8 +158,8 @@ def _of_pictures(m: Material, pixels: pictures.Pixels) -> Iterator[tuple[str, Ma
     noisy = m.spec.kind in ("binary", "count", "categorical")
     shown = "the mean of the likelihood, not a draw of it"
     yield "reconstructions", lambda: pictures.reconstructions(pixels, m.codes, m.held)
-    yield "samples", lambda: pictures.samples(pixels, m.codes, noisy, shown)
-    yield "nearest training data", lambda: nearest.pictures_beside(pixels, m.codes, m.train, m.held)
+    yield "samples", lambda: samples.samples(pixels, m.codes, noisy, shown)
+    yield "nearest training data", lambda: copying.pictures_beside(pixels, m.codes, m.train, m.held)
     if m.walkable:
         yield "interpolations", lambda: between.pictures_between(pixels, m.codes, m.held)
         yield "traversals", lambda: pictures.traversals(pixels, m.codes)
@@ -152,13 +171,13 @@ def _of_vectors(m: Material, table: vectors.Columns) -> Iterator[tuple[str, Make
     if m.spec.vocabulary is not None:
         yield "reconstructions", lambda: texts.rebuilt_texts(m.spec, m.codes, m.held)
         yield "samples", lambda: texts.sampled_texts(m.spec, m.codes)
-        yield "nearest training data", texts.no_distances
+        yield "nearest training data", lambda: copying.texts_beside(m.spec, m.codes, m.train, m.held)
         if m.walkable:
             yield "interpolations", lambda: texts.texts_between(m.spec, m.codes, m.held)
         return
     yield "reconstructions", lambda: vectors.rebuilt(table, m.codes, m.held)
     yield "columns", lambda: vectors.histograms(table, m.codes, m.held)
-    yield "nearest training data", lambda: nearest.rows_beside(table, m.codes, m.train, m.held)
+    yield "nearest training data", lambda: copying.rows_beside(table, m.codes, m.train, m.held)
     if m.walkable:
         if not table.wide:
             yield "interpolations", lambda: between.rows_between(table, m.codes, m.held)
@@ -167,7 +186,7 @@ def _of_vectors(m: Material, table: vectors.Columns) -> Iterator[tuple[str, Make
 
 def _of_latents(m: Material, pixels: pictures.Pixels | None) -> Iterator[tuple[str, Make]]:
     if m.codes.discrete:
-        yield "codes", lambda: marginals.code_use(m.codes, m.held)
+        yield "codes", lambda: codebooks.code_use(m.codes, m.held)
     if m.walkable:
         yield "map", lambda: latents.scatter(m.codes, m.spec, m.held)
         if m.has_classes:

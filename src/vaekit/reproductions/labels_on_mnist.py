@@ -81,6 +81,7 @@ def run(full: bool, say: Say) -> Outcome:
         Check("M1+M2 errs at most 0.75 times as often as M2 (means)", both <= 0.75 * pixel),
         Check("M1+M2 errs at most half as often as the network (means)", both <= 0.5 * alone),
         Check("M1+M2 errs less than M1 with logistic regression, for every set of labels", better),
+        Check("M2 errs less than the network, so that it is a baseline (means)", pixel < alone),
     ]
     if full:
         below_six = max(errors["m1_m2"]) < 6

@@ -24,6 +24,7 @@ from vaekit.stacked.stack import Stack
 from vaekit.system import System
 from vaekit.trace import Batch
 from vaekit.trainer import Progress, Show, Training, refuse_unfit, resident
+from vaekit.validation import row_of
 
 Rows = list[dict[str, Any]]
 Save = Callable[[Tensors, dict[str, Any]], None]
@@ -165,7 +166,7 @@ class StackedFit:
         def held_out(seed: int) -> Iterator[Batch]:
             return valid.batches(training.batch_size, seed=seed, shuffle=False, device=self.device)
 
-        measured = self.stack.validate(held_out)
+        measured, moved = self.stack.validate(held_out), self.stack.standing()
         first = system.procedure.players[0].name
         losses = next((measured[name] for name in ("loss", f"{first}/loss") if name in measured), None)
         last = "last" in (system.monitor, training.weights)
@@ -175,7 +176,8 @@ class StackedFit:
                 continue
             row: dict[str, Any] = {"epoch": at.epoch + 1, "step": at.step, "seconds": self.seconds}
             row |= {f"train/{name}": values[m] for name, values in means.items()}
-            row |= {f"valid/{name}": values[m] for name, values in measured.items()}
+            row |= row_of({name: values[m] for name, values in measured.items()})
+            row |= {name: values[m] for name, values in moved.items()}
             self.rows[m].append(row)
             if not all(math.isfinite(values[m]) for values in means.values()):
                 best.failed = at.epoch + 1

@@ -21,7 +21,7 @@ from vaekit.stacked.noise import Draw, Recorded, Replayed
 from vaekit.stacked.refusals import Unstackable, refuse_alone, refuse_memory
 from vaekit.system import System
 from vaekit.trace import Batch
-from vaekit.validation import EVALUATION_SEED, measured
+from vaekit.validation import EVALUATION_SEED, measured, one_by_one, standing
 
 T = TypeVar("T")
 AS_IT_IS = Manner()
@@ -269,7 +269,13 @@ class Stack:
                 for name, value in cast(Tensors, values).items():
                     totals[name] = totals.get(name, 0) + size * value.double()
                 count += size
-        return {name: (total / count).tolist() for name, total in totals.items()}
+        return {name: (total / count).tolist() for name, total in one_by_one(totals).items()}
+
+    @torch.no_grad()
+    def standing(self) -> dict[str, list[float]]:
+        """As `vaekit.validation.standing` of every model: name -> the value now of each, (M,)."""
+        found, _ = self.each(lambda _: standing(self.system.procedure), {}, [], True)
+        return {name: value.tolist() for name, value in found.items()}
 
     # -- one of them ----------------------------------------------------------------------------------------
 

@@ -12,8 +12,7 @@ from torch import Tensor
 from vaekit.data.batch import Data
 from vaekit.errors import UnsupportedError
 from vaekit.metrics.passes import LOAD, evaluating, loaded
-from vaekit.models import Model
-from vaekit.stages.encoded import levels_of
+from vaekit.models import Model, levels_of
 from vaekit.terms import Distortion, log_likelihood
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from vaekit.data.batch import Batch, Data, Splits, mix, noise_seed, take_seed
 from vaekit.data.spec import Spec
 from vaekit.errors import UnsupportedError, nearest
-from vaekit.models import Model
+from vaekit.models import Model, levels_of
 from vaekit.randomness import quiet
 
 _ENCODING = 4  # keeps this stream apart from those of the data themselves
@@ -113,13 +113,3 @@ def encoded_splits(splits: Splits, model: Model, latent: str | None, given: str 
     for part in parts[1:]:
         part.spec = replace(parts[0].spec)
     return Splits(*parts)
-
-
-def levels_of(model: Model, latent: str) -> int | None:
-    """K where the latent is quantised to codes 0 .. K-1, None where it is real."""
-    try:
-        posterior = model.get_submodule(f"posteriors.{model.names.index(latent)}")
-    except AttributeError:
-        return None
-    found = getattr(posterior, "codes", None)  # of `conditionals.Quantised` and `GumbelSoftmax`
-    return None if found is None else int(found)

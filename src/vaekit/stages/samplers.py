@@ -20,8 +20,8 @@ from torch.distributions import Distribution
 from vaekit.checkpoint import load_weights
 from vaekit.errors import UnsupportedError, UserError
 from vaekit.files import read_tensors
-from vaekit.models import Model
-from vaekit.stages.encoded import Encoded, levels_of
+from vaekit.models import Model, levels_of
+from vaekit.stages.encoded import Encoded
 from vaekit.trace import Batch, Trace
 
 COMPONENTS = 10

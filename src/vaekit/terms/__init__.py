@@ -30,6 +30,7 @@ from vaekit.terms.parts import (
     log_weight,
     once,
     per_datum,
+    rate_per_dimension,
 )
 from vaekit.terms.precision import PrecisionPrior
 from vaekit.terms.prediction import Predictability, PredictionError
@@ -84,5 +85,6 @@ __all__ = [
     "per_datum",
     "permute_dimensions",
     "prior_codes",
+    "rate_per_dimension",
     "rebuilt",
 ]

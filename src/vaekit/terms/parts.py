@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from vaekit.distributions import detached
+from vaekit.distributions import DiagonalNormal, StandardNormal, detached, kl_between, kl_per_dimension
 from vaekit.errors import UnsupportedError
 from vaekit.trace import Latent, Trace
 
@@ -35,21 +35,23 @@ class Term(Protocol):
         ...
 
 
-def per_datum(values: Tensor, trace: Trace) -> Tensor:
+def per_datum(values: Tensor, trace: Trace, kept: int = 0) -> Tensor:
     """Mean over "sample", expectation under q(y|x) over "y": `([sample,] [y,] batch)` -> `(batch,)`.
 
-    Values that lack the first axes are the same along them.
+    Values that lack the first axes are the same along them. The last `kept` axes, such as the dimensions of a
+    latent, are no axes of the trace and stay as they are.
 
     Raises:
         UnsupportedError: if the trace has an axis that this does not fit.
     """
-    if trace.axes == ("batch",) or values.dim() <= 1:
+    if trace.axes == ("batch",) or values.dim() - kept <= 1:
         return values
-    for axis in trace.axes[-values.dim() : -1]:
+    for axis in trace.axes[kept - values.dim() : -1]:
         if axis == "sample":
             values = values.mean(0)
         elif axis == "y" and trace.weights is not None:
-            values = (trace.weights * values).sum(0)
+            weights = trace.weights.reshape(*trace.weights.shape, *(1 for _ in range(kept)))
+            values = (weights * values).sum(0)
         else:
             raise UnsupportedError(
                 "this term knows the axes 'sample', 'y' (with weights) and 'batch'; the trace has "
@@ -172,3 +174,23 @@ def divergence(latent: Latent) -> Tensor:
             f"no closed form is known for KL({type(latent.q).__name__} || {type(latent.p).__name__}): "
             'use Rate("sample")'
         ) from None
+
+
+def rate_per_dimension(latent: Latent) -> Tensor | None:
+    """What each dimension of a latent adds to the rate, (*axes, *event), nats; None where it is no such sum.
+
+    KL(q_k || p_k), where q and p are independent Gaussians. Where the prior hangs on a draw that was made
+    from this latent, that is no share of the rate: there it is log q_k - log p_k at the draw, whose mean is.
+    A correlated posterior, or a prior that is a mixture or a flow, has no such parts.
+
+    Args:
+        latent: of a trace.
+    """
+    q, p = latent.q, latent.p
+    if not isinstance(q, DiagonalNormal) or not isinstance(p, DiagonalNormal | StandardNormal):
+        return None
+    if latent.closed:
+        return kl_per_dimension(q) if isinstance(p, StandardNormal) else kl_between(q, p)
+    # every element an event of its own
+    own, prior = DiagonalNormal(q.loc, q.log_std, 0), DiagonalNormal(p.mean, p.stddev.log(), 0)
+    return own.log_prob(latent.value) - prior.log_prob(latent.value)

@@ -38,6 +38,11 @@ export function row(table, i) {
   return table.data.subarray(i * width, (i + 1) * width);
 }
 
+/** Part `i` along the first axis of what was unpacked, unpacked itself. */
+export function part(table, i) {
+  return { shape: table.shape.slice(1), data: row(table, i) };
+}
+
 /** `count` copies of a row, one after the other. */
 export function copies(values, count) {
   const found = new Float32Array(values.length * count);

@@ -41,6 +41,7 @@ export async function onnxBackend({ discrete, encodes, event, context }) {
       return found(await encoder.run(feeds("x", x, n, event, conditions, encoder)));
     },
     sample: null,
+    refine: null, // the graphs know no slopes
   };
 }
 

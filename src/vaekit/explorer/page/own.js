@@ -20,7 +20,10 @@ export function own(studio, view) {
   );
   yours.element.id = "yours";
   back.element.id = "back";
+  const uphill = button("Refine", refine, { id: "refine", title: "Look for a better code around the one that was found", hidden: true });
+  pair.append(uphill);
   let latest = 0;
+  let kept = null; // the datum, and its code
 
   /** Encode a datum, decode its code, and go there. */
   async function take(x) {
@@ -30,6 +33,8 @@ export function own(studio, view) {
       const { mean } = await studio.decode(code, 1);
       if (mine !== latest) return; // a newer one has come meanwhile
       pair.hidden = false;
+      kept = { x, code };
+      uphill.hidden = !studio.refines;
       yours.draw(x);
       back.draw(mean);
       let error = 0;
@@ -43,6 +48,29 @@ export function own(studio, view) {
       studio.mark("yours", code);
     } catch (error) {
       refuse(error.message);
+    }
+  }
+
+  /** Look for a better code, and go there. */
+  async function refine() {
+    const mine = ++latest;
+    uphill.disabled = true;
+    try {
+      const { code, before, after } = await studio.refine(kept.x, kept.code);
+      const { mean } = await studio.decode(code, 1);
+      if (mine !== latest) return;
+      kept.code = code;
+      back.draw(mean);
+      say.textContent =
+        after > before
+          ? `The encoder's code was a guess; this one makes yours likelier: ${short(before)} before, ${short(after)} now (log-likelihood of datum and code, nats).`
+          : `No better code was found nearby: ${short(before)} nats.`;
+      studio.go(code, "yours");
+      studio.mark("yours", code);
+    } catch (error) {
+      say.textContent = error.message;
+    } finally {
+      uphill.disabled = false;
     }
   }
 

@@ -30,8 +30,13 @@ export function serverBackend({ token, event, context }) {
     async encode(x, n, conditions) {
       return found(await ask("/api/encode", { x: pack(x, [n, ...event]), context: conditioned(conditions, n) }));
     },
-    async sample(sampler, n, seed) {
-      return unpack((await ask("/api/sample", { sampler, n, seed })).codes);
+    async refine(x, code, conditions, steps) {
+      const asked = { x: pack(x, [1, ...event]), codes: pack(code, [1, code.length]), context: conditioned(conditions, 1), steps };
+      const { codes, before, after } = await ask("/api/refine", asked);
+      return { code: unpack(codes).data, before: unpack(before).data[0], after: unpack(after).data[0] };
+    },
+    async sample(sampler, n, seed, condition) {
+      return unpack((await ask("/api/sample", { sampler, n, seed, context: conditioned(condition, 1) })).codes);
     },
   };
 }

@@ -1,6 +1,6 @@
 // What stays in sight: the picture of the present point, what it is near to, and what can be done with it.
 
-import { row, unpack } from "./arrays.js";
+import { row } from "./arrays.js";
 import { button, choice, make, short } from "./dom.js";
 
 export function stage(studio, view, points) {
@@ -72,6 +72,6 @@ export function stage(studio, view, points) {
 }
 
 function any(studio) {
-  const codes = unpack(studio.payload.samplers[0].codes);
+  const codes = studio.drawn(studio.samplers[0]);
   studio.go(row(codes, Math.floor(Math.random() * codes.shape[0])), "random");
 }

@@ -1,6 +1,6 @@
 // The present point: everything on the page reads it, changes it here, and hears of changes.
 
-import { copies, row, unpack } from "./arrays.js";
+import { copies, part, row, unpack } from "./arrays.js";
 import { Loop } from "./loop.js";
 
 const STILL = 160; // milliseconds after which a change counts as finished
@@ -16,13 +16,14 @@ export class Studio {
     this.marks = { A: null, B: null, yours: null };
     this.conditions = payload.context ? unpack(payload.context.values) : null;
     this.condition = 0;
+    this.samplers = payload.samplers.map((given) => ({ ...given, codes: unpack(given.codes) }));
     this.times = [];
     this.heard = {};
     this.still = 0;
     this.loop = new Loop((rows, n) => this.decode(rows, n), backend.rows, (error) => this.tell("fault", error));
   }
 
-  /** Hear of "code" (every change), "still" (a change is finished), "picture", "marks", "fault", "look". */
+  /** Hear of "code" (every change), "still" (a change is finished), "condition", "picture", "marks", "fault", "look". */
   on(event, hear) {
     (this.heard[event] ??= []).push(hear);
   }
@@ -41,8 +42,28 @@ export class Studio {
     return this.backend.encode(x, n, this.given(n));
   }
 
+  /** Whether better codes can be looked for. */
+  get refines() {
+    return Boolean(this.backend.refine && this.payload.refine);
+  }
+
+  /** A better code of one datum, {code, before, after}: with the log-likelihood of the two codes. */
+  refine(x, code) {
+    return this.backend.refine(x, code, this.given(1), this.payload.refine.steps);
+  }
+
   given(n) {
     return this.conditions ? copies(row(this.conditions, this.condition), n) : null;
+  }
+
+  /** What the page holds of a sampler, (m, K): what was drawn under the condition that is chosen. */
+  drawn({ codes, conditional }) {
+    return conditional ? part(codes, this.condition) : codes;
+  }
+
+  /** The same from the server. */
+  sample(name, n, seed) {
+    return this.backend.sample(name, n, seed, this.given(1));
   }
 
   /** Go to a code; `by` names who moved, so that it can tell its own moves from others'. */
@@ -59,6 +80,7 @@ export class Studio {
 
   choose(condition) {
     this.condition = condition;
+    this.tell("condition");
     this.tell("marks");
     this.changed("condition");
   }
