@@ -210,10 +210,7 @@ class Fit:
         self.rows.append(row)
         loss = next((held_out[name] for name in _loss_names(self.system) if name in held_out), math.nan)
         if not all(math.isfinite(value) for value in means.values()):
-            raise UserError(
-                f"training left the finite numbers in epoch {at.epoch + 1}: try a smaller learning rate, "
-                "--clip 1, or look for extreme values in the data"
-            )
+            raise UserError(astray(at.epoch + 1))
         last = "last" in (self.system.monitor, training.weights)
         better = at.best_value is None or loss < at.best_value or last
         if better:
@@ -319,6 +316,14 @@ def refuse_unfit(system: System, training: Training, count: int) -> None:
             "`patience` needs a held-out loss that can be compared over time, and this system has none: "
             "leave it out, and set the number of epochs"
         )
+
+
+def astray(epoch: int) -> str:
+    """What is said of a training whose numbers became infinite."""
+    return (
+        f"training left the finite numbers in epoch {epoch}: try a smaller learning rate, --clip 1, or look "
+        "for extreme values in the data"
+    )
 
 
 def refuse_apart(system: System, size: int) -> None:

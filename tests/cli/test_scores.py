@@ -92,3 +92,48 @@ def test_data_without_known_factors_are_refused(vaekit, run):
     assert said.code == 2
     assert said.err.count("\n") == 1
     assert "digits, whose factors are not known" in said.err
+
+
+def test_the_gap_of_the_posteriors(vaekit, squares):
+    said = vaekit("evaluate", squares, "--scores", "modern", "--only", "exact_mig", "--limit", 40)
+    assert said.code == 0
+    [line] = [line for line in said.out.splitlines() if "mig_exact" in line]
+    from vaekit.metrics import exact_mig
+    from vaekit.runs import Run
+
+    run = Run.open(squares)
+    expected = exact_mig(run.model(), run.ground_truth(), limit=40)
+    assert float(line.split()[line.split().index("mig_exact") + 1]) == pytest.approx(expected.value, abs=1e-4)
+    assert "disentanglement" not in json.loads((squares / "run.json").read_text())
+
+
+def test_runs_are_ranked_by_how_well_others_find_their_latents(vaekit, squares, tmp_path):
+    for seed in (1, 2):
+        assert (
+            main(["train", "vae", "mini_xy", *TINY, "--seed", f"{seed}", "--out", f"{tmp_path}/{seed}"]) == 0
+        )
+    others = [tmp_path / "1", tmp_path / "2"]
+    said = vaekit("evaluate", squares, "--partners", *others, "--limit", 30)
+    assert said.code == 0
+    from vaekit.metrics import udr
+    from vaekit.runs import Run
+
+    runs = [Run.open(path) for path in (squares, *others)]
+    expected = udr([run.model() for run in runs], runs[0].data().test, n=30)
+    lines = said.out.splitlines()
+    for run, line, value in zip(runs, lines, expected.values.values(), strict=False):
+        assert line.split()[:2] == [str(run.path), f"{value:.4f}"]
+    assert lines[3].startswith("udr  [seed 0; 30 points, 3 models")
+    record = json.loads((others[1] / "run.json").read_text())
+    record["data"]["fingerprint"] = "0" * 64
+    (others[1] / "run.json").write_text(json.dumps(record))
+    for words, says in (
+        (["--partners", *others], "was trained on other data"),
+        (["--partners", squares], "twice"),
+        (["--partners", others[0], "--scores", "modern"], "leave out --scores"),
+        (["--partners", others[0], "--limit", 1], "--limit is 1"),
+        (["--partners", tmp_path / "3"], "no run directory"),
+    ):
+        bad = vaekit("evaluate", squares, *words)
+        assert (bad.code, bad.out) == (2, "")
+        assert says in bad.err

@@ -225,6 +225,42 @@ def test_what_is_no_picture_or_no_measurement_is_refused():
         recipes.overlap_vae(Spec("counts", (1, 8, 8), "count", 40))
 
 
+PAIRED = Spec("squares", (2, 8, 8), "binary", 40, factors={"a": 4, "b": 5}, pairs=1)
+PARTNER = {**BATCH, "partner": BATCH["x"].flip(0)}
+
+
+@pytest.mark.parametrize("averaging", ["gvae", "ml_vae"])
+def test_in_pairs_it_is_the_mean_of_both_losses_with_the_posteriors_of_ada_gvae(averaging):
+    trace, total, _ = judged(PARTNER, PAIRED, beta=0.7, alpha=5.0, averaging=averaging)
+    expected = 0.0
+    for part, x in ((trace, PARTNER["x"]), (trace.branches["partner"], PARTNER["partner"])):
+        q, error = part.latents["z"].q, x - part.observed["x"].p.mean
+        blurred = functional.avg_pool2d(functional.pad(error, [3] * 4), 7, 1)
+        divergence = 0.5 * (q.mean**2 + q.variance - 1 - q.variance.log())
+        expected += 0.5 * (error.square().mean() + 5 * blurred.square().mean() + 0.7 * divergence.mean())
+    torch.testing.assert_close(total, expected.detach(), **EXACT)
+    torch.manual_seed(3)
+    ada = recipes.ada_gvae(PAIRED, latents=3, hidden=(9,), averaging=averaging)
+    torch.manual_seed(3)
+    mine = recipes.overlap_vae(PAIRED, latents=3, hidden=(9,), averaging=averaging)
+    posteriors = "model.posteriors.0."
+    weights = {k: v for k, v in ada.model.state_dict().items() if k.startswith(posteriors)}
+    mine.model.load_state_dict(weights, strict=False)
+    for branch in (lambda trace: trace, lambda trace: trace.branches["partner"]):
+        q, p = (branch(s.procedure.trace(PARTNER, Manner())).latents["z"].q for s in (mine, ada))
+        torch.testing.assert_close(q.mean, p.mean, **EXACT)
+        torch.testing.assert_close(q.stddev, p.stddev, **EXACT)
+
+
+def test_pairs_need_partners_and_two_latents():
+    with pytest.raises(UnsupportedError, match="overlap_vae with averaging 'gvae' learns from pairs"):
+        recipes.overlap_vae(SPEC, averaging="gvae")
+    with pytest.raises(ValueError, match="`latents` is 1"):
+        recipes.overlap_vae(PAIRED, averaging="gvae", latents=1)
+    with pytest.raises(ValueError, match="`averaging` is 'mean'"):
+        recipes.overlap_vae(PAIRED, averaging="mean")
+
+
 def test_defaults_at_64_pixels_are_those_of_the_paper():
     system = recipes.overlap_vae(Spec("squares", (3, 64, 64), "binary", 262_144))
     terms = system.procedure.players[0].objective.terms

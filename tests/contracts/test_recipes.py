@@ -30,6 +30,7 @@ PICTURES = [
     Spec("pictures", (1, 8, 8), "unit", 40),
     Spec("numbers with known parameters", (7,), "real", 40, theta=("a", "b"), labelled=9),
     Spec("codes of codes", (2, 3), "categorical", 40, levels=5, context=(2, 2)),
+    Spec("pairs of pictures", (1, 8, 8), "unit", 40, factors={"a": 5, "b": 8}, pairs=1),
 ]
 
 

@@ -75,6 +75,7 @@ FITTING: dict[str, dict[str, Any]] = {
     "latent_vae": {"kind": "real"},
     "m1_m2": {"classes": 3, "labelled": 6},
     "m2": {"classes": 3, "labelled": 6},
+    "overlap_vae": {"factors": {"a": 4, "b": 5}, "pairs": 1},
     "ppca": {"kind": "real"},
     "sigma_vae": {"kind": "unit"},
     "structured_vae": {"kind": "unit"},

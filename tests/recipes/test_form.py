@@ -134,8 +134,8 @@ OTHER = {
         "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2, "regressor_learning_rate": 1e-3,
     },
     "overlap_vae": {
-        "beta": 0.5, "radius": 2, "alpha": 3.0, "latents": 4, "mean": (0.3,), "std": (0.5,),
-        "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
+        "beta": 0.5, "radius": 2, "alpha": 3.0, "averaging": "gvae", "latents": 4, "mean": (0.3,),
+        "std": (0.5,), "architecture": "gated", "hidden": (9,), "learning_rate": 1e-2,
     },
     "piwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",

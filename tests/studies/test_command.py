@@ -58,6 +58,15 @@ def test_from_a_file_to_table_and_page(vaekit, here):
     assert len((place / "table.csv").read_text().splitlines()) == 3
 
 
+@pytest.mark.parametrize("words", [
+    ["--stacked", "two.toml"], ["two.toml", "--stacked"], ["--stacked", "2", "two.toml", "--table", "csv"],
+])  # fmt: skip
+def test_stacks_are_asked_for_with_or_without_a_number(vaekit, words):
+    code, out, _ = vaekit("study", *words)
+    assert code == 0
+    assert out.splitlines()[:2] == ["2 finished", "2 runs were trained in stacks of 2 models."]
+
+
 def test_a_dry_run_writes_nothing(vaekit, here):
     code, out, _ = vaekit("study", "two.toml", "--dry-run")
     assert code == 0
@@ -100,6 +109,8 @@ def test_failures_are_said_and_how_to_run_them_again(vaekit, here, monkeypatch):
     (["tinny"], "did you mean 'tiny'"),
     (["."], ". is a folder"),
     (["two.toml", "--workers", "0"], "--workers is 0; expected 1 or more"),
+    (["two.toml", "--stacked", "1"], "--stacked is 1; expected one number, 2 or more, or none"),
+    (["two.toml", "--stacked", "4", "5"], "--stacked is 4 5"),
     (["two.toml", "--only-table"], "holds no study yet"),
     (["two.toml", "--out", "mine"], "mine exists and holds no study"),
     (["two.toml", "--on", "mars"], "--on"),

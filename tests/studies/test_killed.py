@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -14,52 +11,13 @@ import pytest
 
 from vaekit.errors import UserError
 from vaekit.studies import rows, run
-from vaekit.studies import runner as runners
-from vaekit.studies.local import Local
 from vaekit.studies.runner import Interrupted
 
 
-class Killer:
-    """Kills a worker at random moments, after so many runs each, while it is at a run."""
-
-    def __init__(self, monkeypatch, after: list[int], seed: int = 0) -> None:
-        self.after, self.random, self.killed = after, random.Random(seed), 0
-        self.pools: list[Local] = []
-        killer = self
-
-        def make(*arguments):
-            killer.pools.append(Local(*arguments))
-            return killer.pools[-1]
-
-        monkeypatch.setattr("vaekit.studies.local.Local", make)
-
-    def __call__(self, at: runners.Progress) -> None:
-        if not self.pools or self.killed == len(self.after) or at.done < self.after[self.killed]:
-            return
-        time.sleep(self.random.uniform(0.0, 0.2))
-        pids = [w.process.pid for w in self.pools[0].workers if w.call is not None and w.ready]
-        if pids:
-            os.kill(self.random.choice(pids), signal.SIGKILL)
-            self.killed += 1
-
-
-def killed_study(study, place, killer, kills):
-    at = run(study, place, workers=2, show=killer)
-    assert killer.killed == kills
-    assert at.lost == kills
-    assert (at.done, at.failed) == (len(study.calls), 0)
-    found = rows(study, place)
-    assert len(found) == len(study.calls) == len({row["hash"] for row in found})
-    assert {row["status"] for row in found} == {"finished"}
-    records = [path.name for path in (place / "records").iterdir()]
-    assert sorted(records) == sorted(f"{call.hash}.json" for call in study.calls)
-    assert not any((place / "work").iterdir())
-    return found
-
-
-def test_twelve_runs_and_a_kill(tiny, tmp_path, monkeypatch):
+@pytest.mark.slow  # `test_stacked.py` kills a worker that has runs and stacks
+def test_twelve_runs_and_a_kill(tiny, tmp_path, killed_study):
     study = tiny({"seed": [0, 1, 2], "arguments.beta": [1.0, 2.0, 4.0, 8.0]})
-    killed = killed_study(study, tmp_path / "s", Killer(monkeypatch, [4]), kills=1)
+    killed = killed_study(study, tmp_path / "s", [4])
     run(study, tmp_path / "whole", workers=0)
     scores = [
         [[v for k, v in row.items() if k.startswith(("evaluation/", "last."))] for row in table]
@@ -80,11 +38,10 @@ def test_workers_that_cannot_start_end_the_study_with_their_last_words(tiny, tmp
 
 
 @pytest.mark.slow
-def test_two_hundred_runs_and_five_kills(tiny, tmp_path, monkeypatch):
+def test_two_hundred_runs_and_five_kills(tiny, tmp_path, killed_study):
     study = tiny({"seed": list(range(50)), "arguments.beta": [1.0, 2.0, 4.0, 8.0]})
     assert len(study.calls) == 200
-    killer = Killer(monkeypatch, [10, 45, 90, 130, 180])
-    found = killed_study(study, tmp_path / "s", killer, kills=5)
+    found = killed_study(study, tmp_path / "s", [10, 45, 90, 130, 180])
     assert Counter(row["arguments.beta"] for row in found) == {1.0: 50, 2.0: 50, 4.0: 50, 8.0: 50}
 
 

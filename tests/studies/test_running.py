@@ -16,6 +16,7 @@ from vaekit.studies import runner as runners
 from vaekit.studies import work as units
 from vaekit.studies.pool import Here
 from vaekit.studies.store import Store
+from vaekit.studies.unit import Event
 
 
 @pytest.fixture
@@ -260,25 +261,14 @@ def test_runs_that_others_do_are_waited_for_and_counted(tiny, tmp_path, monkeypa
     study = tiny({"seed": [0]})
     asked = []
 
-    class Elsewhere:
-        running, size = 0, 1
-
-        def __init__(self, store, keep, device):
-            self.inner = Here(store, keep, device)
-
-        def start(self, call):
-            self.call = call
-            self.running = 1
-
+    class Elsewhere(Here):
         def wait(self, seconds):
             asked.append(1)
-            self.running = 0
+            [unit] = self.waiting
+            self.waiting = []
             if len(asked) == 2:
-                units.work(self.inner.store, self.call)
-            return [runners.Event(self.call, "taken")]
-
-        def close(self):
-            pass
+                units.work(self.store, *unit.calls)
+            return [Event(unit.calls, "taken")]
 
     monkeypatch.setattr(runners, "Here", Elsewhere)
     assert run(study, tmp_path / "s", workers=0).done == 1
@@ -289,25 +279,14 @@ def test_a_run_that_loses_every_worker_fails_in_the_end(tiny, tmp_path, monkeypa
     study = tiny({"seed": [0, 1]})
     lost = []
 
-    class Deadly:
-        running, size = 0, 1
-
-        def __init__(self, store, keep, device):
-            self.inner = Here(store, keep, device)
-
-        def start(self, call):
-            self.call, self.running = call, 1
-
+    class Deadly(Here):
         def wait(self, seconds):
-            self.running = 0
-            if self.call.seed == 0:
+            [unit] = self.waiting
+            if unit.calls[0].seed == 0:
                 lost.append(1)
-                return [runners.Event(self.call, "lost", "its worker was ended by SIGKILL")]
-            self.inner.start(self.call)
-            return self.inner.wait(seconds)
-
-        def close(self):
-            pass
+                self.waiting = []
+                return [Event(unit.calls, "lost", "its worker was ended by SIGKILL")]
+            return super().wait(seconds)
 
     monkeypatch.setattr(runners, "Here", Deadly)
     at = run(study, tmp_path / "s", workers=0)

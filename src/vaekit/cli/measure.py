@@ -29,6 +29,7 @@ def evaluate_command(
     only: tuple[str, ...] = (),
     representation: Literal["mean", "sampled"] = "mean",
     merge: bool = False,
+    partners: tuple[Path, ...] = (),
 ) -> int:
     """Measure a trained model on held-out data: ELBO, likelihood by importance sampling, use of the latents.
 
@@ -41,22 +42,37 @@ def evaluate_command(
         data: other data, by name or path, treated as those of the run were; their figures are not kept.
         scores: instead, the scores of disentanglement, where the data have known factors, by this set of
             choices; kept in run.json.
-        only: some of the scores, such as mig dci; they are not kept.
+        only: some of the scores, such as mig dci; they are not kept. One more is exact_mig, the gap of the
+            posteriors, not of their means: it needs no bins, and --limit takes a subset of the grid.
         representation: what is scored: means of the posterior, or draws from it.
         merge: count values of a factor whose pictures are the same as one, such as orientations 0 and 39 of
             dsprites.
+        partners: instead, the unsupervised disentanglement ranking (UDR) of the run and these, which differ
+            in their seeds: how well the others find its latents again, on held-out data (1,000, or --limit).
+            It asks for no factors.
     """
     opened = Run.open(run)
     if data is not None and split != "test":
         raise UserError(f"--split is {split}, which is a part of the run's own data: leave out --data, or it")
-    if scores is not None:
-        if limit is not None or split != "test" or data is not None:
+    if partners:
+        if scores is not None or split != "test" or data is not None:
             raise UserError(
-                "--scores are of the whole grid of factors: leave out --limit, --split and --data"
+                "--partners are compared on the test data of the run: leave out --scores, --split and --data"
+            )
+        from vaekit.cli.scores import rank_runs
+
+        print(rank_runs(opened, partners, limit=limit, seed=seed))
+        return 0
+    if scores is not None:
+        if (limit is not None and only != ("exact_mig",)) or split != "test" or data is not None:
+            raise UserError(
+                "--scores are of the whole grid of factors: leave out --limit, --split and --data (only "
+                "exact_mig takes a --limit)"
             )
         from vaekit.cli.scores import score_run
 
-        print(score_run(opened, scores, only=only, seed=seed, representation=representation, merge=merge))
+        how: dict[str, Any] = {"representation": representation, "merge": merge, "limit": limit}
+        print(score_run(opened, scores, only=only, seed=seed, **how))
         return 0
     if only or merge or representation != "mean":
         raise UserError("--only, --representation and --merge belong to --scores, which was not given")

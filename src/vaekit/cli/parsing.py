@@ -48,7 +48,7 @@ def parse(form: type, arguments: Sequence[str], prog: str) -> Any:
             found: Any
             found, unknown = tyro.cli(
                 form,
-                args=_gathered(arguments, _of_several(form)),
+                args=_gathered(arguments, *_of_several(form)),
                 prog=prog,
                 config=(tyro.conf.OmitArgPrefixes,),
                 return_unknown_args=True,
@@ -75,42 +75,45 @@ def known_options(form: type) -> list[str]:
     return names
 
 
-def _of_several(form: type) -> set[str]:
-    """The options that take any number of values, such as --log."""
+def _of_several(form: type) -> tuple[set[str], set[str]]:
+    """The options that take any number of values, such as --log; and those of them that take numbers."""
     names: set[str] = set()
+    numbers: set[str] = set()
     hints = typing.get_type_hints(form)
     for field in dataclasses.fields(form):
         kind = hints[field.name]
         if dataclasses.is_dataclass(kind):
-            names |= _of_several(typing.cast(type, kind))
-        elif any(
-            typing.get_origin(k) is tuple and ... in typing.get_args(k)
-            for k in (kind, *typing.get_args(kind))
-        ):
-            names.add(f"--{field.name.replace('_', '-')}")
-    return names
+            inner = _of_several(typing.cast(type, kind))
+            names, numbers = names | inner[0], numbers | inner[1]
+            continue
+        for option in (kind, *typing.get_args(kind)):
+            if typing.get_origin(option) is tuple and ... in typing.get_args(option):
+                names.add(f"--{field.name.replace('_', '-')}")
+                if typing.get_args(option)[0] in (int, float):
+                    numbers.add(f"--{field.name.replace('_', '-')}")
+    return names, numbers
 
 
-def _gathered(arguments: Sequence[str], several: set[str]) -> list[str]:
-    """`--log a --log b` as `--log a b`: the parser would take the last of them alone."""
-    words: list[list[str]] = []
-    first: dict[str, list[str]] = {}
-    place: list[str] | None = None
+def _gathered(arguments: Sequence[str], several: set[str], numbers: set[str]) -> list[str]:
+    """`--log a --log b` as `--log a b`: the parser would take the last of them alone.
+
+    An option of numbers ends where a word is none: `--stacked 8 FILE` is `FILE --stacked 8`.
+    """
+    words: list[str] = []
+    parts: dict[str, list[str]] = {}
+    name = ""
     for word in arguments:
         head, given, value = word.partition("=")
-        name = head.replace("_", "-")
-        if name in several:
-            if name not in first:
-                first[name] = [head]
-                words.append(first[name])
-            place = first[name]
-            place += [value] if given else []
-        elif place is None or re.match(r"-[^\d.]", word):
-            place = None
-            words.append([word])
+        option = head.replace("_", "-")
+        if option in several:
+            name = option
+            parts.setdefault(name, [head]).extend([value] if given else [])
+        elif not name or not re.match(r"-?[\d.]" if name in numbers else r"(?!-[^\d.])", word):
+            name = ""
+            words.append(word)
         else:
-            place.append(word)
-    return [word for part in words for word in part]
+            parts[name].append(word)
+    return words + [word for part in parts.values() for word in part]
 
 
 def _about_unknown(unknown: list[str], known: list[str], prog: str) -> str:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Literal
 from vaekit.cli.progress import say
 from vaekit.cli.words import bold, count, duration, table
 from vaekit.errors import UserError
+from vaekit.studies.queue import Progress
 from vaekit.studies.reading import read, stem_of
-from vaekit.studies.runner import Engine, Interrupted, Progress, run
+from vaekit.studies.runner import Engine, Interrupted, run
 from vaekit.studies.store import STUDY, Keep
 from vaekit.studies.study import Study
 from vaekit.studies.summary import write_summary
-from vaekit.studies.table import Row, refuse_without_pyarrow, rows, write_table
+from vaekit.studies.table import Row, refuse_without_pyarrow, rows, stacking, write_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,6 +37,7 @@ def study_command(
     keep: Keep = "record",
     table: Literal["parquet", "csv"] = "parquet",
     device: str = "auto",
+    stacked: tuple[int, ...] | None = None,
     retry: bool = False,
     only_table: bool = False,
     dry_run: bool = False,
@@ -52,6 +54,8 @@ def study_command(
         keep: what stays of a finished run: its record, also its weights, or all of its run directory.
         table: the format of the table.
         device: cpu, cuda, mps, or auto for the fastest that is there.
+        stacked: train runs of one shape together, as one batched model, with the same result: at most so many
+            at a time, 64 if no number is said. Runs that cannot be stacked are trained by themselves.
         retry: run again what has failed.
         only_table: run nothing; write table and summary of what is finished.
         dry_run: run and write nothing; say what would be run.
@@ -72,9 +76,12 @@ def study_command(
         _close(found, place, table)
         return 0
     watch = _Watch()
-    again = _command(study, out)
+    again = _command(study, out, stacked)
     try:
-        run(found, place, workers=workers, on=on, keep=keep, retry=retry, device=device, show=watch.show)
+        run(
+            found, place, workers=workers, on=on, keep=keep, retry=retry, device=device,
+            stacked=_most(stacked), show=watch.show,
+        )  # fmt: skip
     except Interrupted as stop:
         watch.close()
         raise KeyboardInterrupt(f"stopped; go on with `{again}`") from stop
@@ -92,7 +99,7 @@ def _close(study: Study, place: Path, form: str) -> int:
     path, page = place / f"table.{form}", place / "summary.html"
     write_table(found, path)
     write_summary(study, found, page)
-    print(_told(found))
+    print("\n".join([_told(found), *stacking(found)]))
     print(table([("Table", str(path)), ("Summary", str(page))], indent=0))
     return sum(row["status"] == "failed" for row in found)
 
@@ -120,8 +127,19 @@ def _described(study: Study) -> str:
     return f"{table(lines, indent=0)}\nscores: {scores}\nfirst run: {study.calls[0]}"
 
 
-def _command(study: str, out: Path | None) -> str:
+def _most(stacked: tuple[int, ...] | None) -> bool | int:
+    """Models in a stack at most, as `run` takes it."""
+    if stacked is None:
+        return False
+    if len(stacked) > 1 or any(number < 2 for number in stacked):
+        said = " ".join(map(str, stacked))
+        raise UserError(f"--stacked is {said}; expected one number, 2 or more, or none")
+    return stacked[0] if stacked else True
+
+
+def _command(study: str, out: Path | None, stacked: tuple[int, ...] | None) -> str:
     words = ["vaekit", "study", study, *([] if out is None else ["--out", str(out)])]
+    words += [] if stacked is None else ["--stacked", *map(str, stacked)]
     return shlex.join(words)
 
 
@@ -138,6 +156,8 @@ class _Watch:
             self.first = False
             if at.before:
                 say(f"{count(at.done)} are finished and {count(at.failed)} have failed already")
+            if at.kept:
+                say(f"{count(at.kept)} were kept with their weights: they are scored, not trained")
             if sys.stderr.isatty():
                 from rich.console import Console
                 from rich.live import Live

@@ -9,12 +9,13 @@ from vaekit.metrics.dependence import (
     gaussian_total_correlation,
     total_correlation,
 )
-from vaekit.metrics.disentanglement import disentanglement, exact_mig, udr
+from vaekit.metrics.disentanglement import disentanglement, exact_mig
 from vaekit.metrics.evaluate import evaluate
 from vaekit.metrics.evidence import Elbo, Nll, elbo, log_evidence, nll
 from vaekit.metrics.labels import ErrorRate, bayes_classes, error_rate
 from vaekit.metrics.latents import Information, LatentUse, latent_use, mutual_information
 from vaekit.metrics.matching import PriorMatch, prior_match
+from vaekit.metrics.ranking import codes_and_rates, udr
 from vaekit.metrics.reconstruction import Reconstruction, reconstruction
 from vaekit.metrics.residuals import neighbour_correlation
 from vaekit.metrics.samples import Distance, against_floor, energy_distance, frechet, sharpness
@@ -40,6 +41,7 @@ __all__ = [
     "bayes_classes",
     "bdmc",
     "code_use",
+    "codes_and_rates",
     "disentanglement",
     "elbo",
     "energy_distance",

@@ -14,16 +14,17 @@ from vaekit.checks import known, whole
 from vaekit.data.factors import FactorData
 from vaekit.disentanglement import NAMES, Merge, Preset, Represent, Score, Scores, from_table
 from vaekit.disentanglement.presets import preset_of
-from vaekit.disentanglement.udr import Relation
 from vaekit.distributions import DiagonalNormal
-from vaekit.errors import UnsupportedError
-from vaekit.metrics.passes import LOAD, evaluating, filled, home_of
+from vaekit.errors import UnsupportedError, nearest
+from vaekit.metrics.passes import LOAD, coordinates, evaluating, filled, home_of
 from vaekit.models import Model
 from vaekit.randomness import own_stream
-from vaekit.terms import rate_per_dimension
 from vaekit.trace import Trace
 
 Representation = Literal["mean", "sampled"]
+
+KNOWN = (*NAMES, "exact_mig")
+"""Names of all scores of a model: those of its codes, and the MIG of its posteriors."""
 
 Say = Callable[[str], None]
 
@@ -37,6 +38,7 @@ def disentanglement(
     representation: Representation = "mean",
     names: Sequence[str] | None = None,
     merge: bool = False,
+    limit: int | None = None,
     progress: Say | None = None,
 ) -> Scores:
     """All scores of a model's codes; see `vaekit.disentanglement.score`.
@@ -48,10 +50,12 @@ def disentanglement(
     Args:
         model: on any device; its mode and the random streams are left as they were.
         data: with known factors.
-        preset, seed, names: see `vaekit.disentanglement.score`.
+        preset, seed: see `vaekit.disentanglement.score`.
+        names: of `KNOWN`; by default all but `exact_mig`, which looks at posteriors instead of codes.
         representation: means of the posterior, or a fresh draw from it wherever a datum is encoded.
         merge: count values of factors whose data are the same as one. Of dSprites these are the orientations
             0 and 39; without it they are noted.
+        limit: of `exact_mig`: a random subset of the grid.
         progress: is told what is done next.
 
     Raises:
@@ -65,19 +69,28 @@ def disentanglement(
         raise ValueError(
             f"`merge` is True; no two values of a factor of {data.spec.name} are known to look alike"
         )
+    asked = list(NAMES if names is None else names)
+    for name in asked:
+        if name not in KNOWN:
+            raise ValueError(f"`names` holds {name!r}{nearest(name, list(KNOWN))}")
     say = progress or (lambda what: None)
+    of_codes = [name for name in asked if name in NAMES]
     with evaluating(model, seed):
-        represent = _represent(model, data, representation, _passes(preset_of(preset), names), say)
+        represent = _represent(model, data, representation, _passes(preset_of(preset), of_codes), say)
         found = scores.score(
             represent,
             data.grid,
             preset,
             seed,
-            names,
+            of_codes,
             merge=twins if merge else None,
             representation=representation,
             progress=say,
         )
+    if "exact_mig" in asked:
+        say("exact_mig")
+        exact = exact_mig(model, data, limit=limit, seed=seed)
+        found = replace(found, scores={**found.scores, "exact_mig": exact})
     if twins and not merge:
         pairs = [f"{name} {a} and {b}" for name, same in twins.items() for a, b in same.items()]
         note = f"{', '.join(pairs)} are one picture, which no code tells apart: `merge` makes them one"
@@ -121,56 +134,8 @@ def exact_mig(model: Model, data: FactorData, *, limit: int | None = None, seed:
     return replace(result, seed=seed)
 
 
-def udr(
-    models: Sequence[Model], data: FactorData, *, n: int = 1000, seed: int = 0, relation: Relation = "lasso"
-) -> Score:
-    """Unsupervised disentanglement ranking of models of one kind; see `vaekit.disentanglement.udr`.
-
-    Args:
-        models: two or more, such as those of different seeds.
-        data: all encode the same n of them.
-        n: number of data; 1,000 in the study.
-        seed: of these data.
-        relation: "lasso" or "spearman".
-
-    Raises:
-        ValueError: for fewer than two models.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    factors = data.grid.sample(whole("n", n, 2), generator)
-    x = data.data_of(factors, generator)
-    codes, rates = [], []
-    for model in models:
-        with evaluating(model, seed):
-            means, found = _means_and_rates(model, x)
-        codes.append(means)
-        rates.append(found)
-    known_rates = [rate for rate in rates if rate is not None]
-    everyone = len(known_rates) == len(rates)
-    result = scores.udr(codes, known_rates if everyone else None, relation=relation)
-    note = "a model has no rate of each latent: all latents but constant ones count"
-    return replace(result, seed=seed, notes=result.notes if everyone else (*result.notes, note))
-
-
-def _means_and_rates(model: Model, x: Tensor) -> tuple[Tensor, list[float] | None]:
-    """Codes (N, d) on the CPU, and the rate of each latent, nats, where it has a closed form."""
-    device, dtype = home_of(model)
-    means, rates = [], []
-    for part in x.split(LOAD):
-        given = part.to(device, dtype)
-        means.append(_codes(model, given, sample=False).cpu())
-        latents = model.infer({"x": given}).latents.values()
-        each = [rate_per_dimension(latent) if latent.closed else None for latent in latents]
-        parts = [rate.flatten(1).cpu() for rate in each if rate is not None]
-        if len(parts) == len(each):
-            rates.append(torch.cat(parts, 1))
-    complete = len(rates) == len(means)
-    return torch.cat(means), torch.cat(rates).mean(0).tolist() if complete else None
-
-
-def _passes(preset: Preset, names: Sequence[str] | None) -> int:
+def _passes(preset: Preset, asked: Sequence[str]) -> int:
     """How many codes the scores ask for."""
-    asked = NAMES if names is None else names
     count = preset.train + preset.test
     total = count
     total += 2 * preset.batch * count if "beta_vae" in asked else 0
@@ -186,7 +151,7 @@ def _represent(
         if representation == "mean":
             say(f"encoding {count:,} data")
             parts = (
-                _codes(model, _data(model, data, index), sample=False)
+                coordinates(model, {"x": _data(model, data, index)})
                 for index in torch.arange(count).split(LOAD)
             )
             return from_table(data.grid, filled(parts, count))
@@ -203,7 +168,7 @@ def _represent(
         # the stream of the pass comes from the score's, so that no score depends on what was asked before
         number = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         with own_stream(device, number):
-            return _codes(model, x.to(device, dtype), sample=representation == "sampled")
+            return coordinates(model, {"x": x.to(device, dtype)}, sample=representation == "sampled")
 
     return encoded
 
@@ -211,24 +176,6 @@ def _represent(
 def _data(model: Model, data: FactorData, index: Tensor, generator: torch.Generator | None = None) -> Tensor:
     device, dtype = home_of(model)
     return data.at(index.to(data.device), generator).to(device, dtype)
-
-
-def _codes(model: Model, x: Tensor, sample: bool) -> Tensor:
-    """All latents side by side: (B, d).
-
-    Raises:
-        UnsupportedError: if there are none, or they are code numbers.
-    """
-    found = model.encode({"x": x}, sample=sample)
-    if not found:
-        raise UnsupportedError("the model has no latents, so that there are no codes to score")
-    for name, value in found.items():
-        if not value.is_floating_point():
-            raise UnsupportedError(
-                f"latent {name!r} is encoded as code numbers, which have no order: scores of "
-                "disentanglement are for codes that are coordinates"
-            )
-    return torch.cat([value.flatten(1) for value in found.values()], 1)
 
 
 def _is_gaussian(model: Model, data: FactorData) -> bool:

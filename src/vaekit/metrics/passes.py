@@ -108,6 +108,24 @@ def _cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return values.to(dtype) if values.is_floating_point() else values
 
 
+def coordinates(model: Model, batch: Batch, sample: bool = False) -> torch.Tensor:
+    """All latents side by side, (B, d): posterior means, or one draw each.
+
+    Raises:
+        UnsupportedError: if there are none, or they are code numbers.
+    """
+    found = model.encode(batch, sample=sample)
+    if not found:
+        raise UnsupportedError("the model has no latents, so that there are no codes to score")
+    for name, value in found.items():
+        if not value.is_floating_point():
+            raise UnsupportedError(
+                f"latent {name!r} is encoded as code numbers, which have no order: scores of "
+                "disentanglement are for codes that are coordinates"
+            )
+    return torch.cat([value.flatten(1) for value in found.values()], 1)
+
+
 def split_batch(batch: Batch, rows: int) -> Iterator[Batch]:
     """Consecutive pieces of at most `rows` data."""
     for begin in range(0, len(batch["x"]), rows):

@@ -28,7 +28,7 @@ from vaekit.networks import Architecture
 from vaekit.objective import Objective
 from vaekit.procedures import Player, Simultaneous
 from vaekit.system import System, recipe
-from vaekit.terms import Distortion, On, Rate
+from vaekit.terms import Distortion, Rate
 
 BATCH = 64
 
@@ -57,20 +57,11 @@ def ada_gvae(
         hidden: widths of the hidden layers of a fully connected network.
         learning_rate: of Adam.
     """
-    wiring.pairs_of(spec, "ada_gvae")
-    wiring.unconditional(spec, "ada_gvae")
+    wiring.pairs_of(spec, "ada_gvae", latents)
     checks.number("beta", beta, least=0)
-    checks.whole("latents", latents, least=2)  # the smaller half of one divergence is nothing
     single = wiring.gaussian_vae(spec, latents, likelihood, architecture, hidden)
     model = Pairwise(single, averaging)
-    objective = Objective(
-        {
-            "distortion": (0.5, Distortion()),
-            "rate": (beta / 2, Rate()),
-            "partner_distortion": (0.5, On("partner", Distortion())),
-            "partner_rate": (beta / 2, On("partner", Rate())),
-        }
-    )
+    objective = Objective(wiring.over_pairs({"distortion": (1.0, Distortion()), "rate": (beta, Rate())}))
     player = Player("vae", [model], objective, wiring.adam(learning_rate))
     epochs = wiring.passes(spec, BATCH, steps=30_000)
     return System(model, Simultaneous(model, [player], branches=("partner",)), BATCH, epochs)

@@ -12,8 +12,8 @@ from vaekit.reproductions.outcome import Check, Figure, Outcome, Reproduction, S
 from vaekit.reproductions.training import over_seeds
 from vaekit.studies import Study, points, rows, run
 from vaekit.studies.algebra import Points, product, sweep
+from vaekit.studies.queue import Progress
 from vaekit.studies.reading import scores_of
-from vaekit.studies.runner import Progress
 from vaekit.studies.statistics import numbers, rank_correlation, spread_of, strength, strength_of
 from vaekit.studies.table import Row
 

@@ -9,10 +9,14 @@ would, to rounding.
 >>> runs = train_stacked("beta_vae", "dsprites", calls=calls, out="study")  # doctest: +SKIP
 """
 
-from vaekit.stacked.calls import Call, groups
+from vaekit.stacked.calls import Call, groups, why_alone
 from vaekit.stacked.fit import StackedFit
 from vaekit.stacked.noise import Streams
-from vaekit.stacked.run import resume_stacked, train_stacked
+from vaekit.stacked.refusals import Unstackable
+from vaekit.stacked.run import STACK, resume_stacked, train_stacked
 from vaekit.stacked.stack import Stack
 
-__all__ = ["Call", "Stack", "StackedFit", "Streams", "groups", "resume_stacked", "train_stacked"]
+__all__ = [
+    "STACK", "Call", "Stack", "StackedFit", "Streams", "Unstackable", "groups", "resume_stacked",
+    "train_stacked", "why_alone",
+]  # fmt: skip

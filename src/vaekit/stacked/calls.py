@@ -13,7 +13,7 @@ from vaekit.errors import UnsupportedError
 from vaekit.randomness import own_stream
 from vaekit.runs import Recipe, build_system, find_recipe
 from vaekit.stacked.alike import differing
-from vaekit.stacked.refusals import refuse_alone
+from vaekit.stacked.refusals import Unstackable, refuse_alone
 from vaekit.system import System
 
 
@@ -80,6 +80,22 @@ def together(first: System, other: System) -> bool:
     except UnsupportedError:
         return False
     return True
+
+
+def why_alone(recipe: str | Recipe, call: Call, spec: Spec) -> str | None:
+    """Why the system of a call can be in no stack, or None if it can.
+
+    Raises:
+        UserError: if an argument is unknown or refused.
+    """
+    build = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    with own_stream():
+        system = build_system(build, spec, dict(call.arguments), "meta")
+    try:
+        refuse_alone(system)
+    except Unstackable as error:
+        return error.why
+    return None
 
 
 def names_of(calls: Sequence[Call]) -> list[str]:

@@ -169,6 +169,7 @@ class StackedFit:
         measured, moved = self.stack.validate(held_out), self.stack.standing()
         first = system.procedure.players[0].name
         losses = next((measured[name] for name in ("loss", f"{first}/loss") if name in measured), None)
+        last = "last" in (system.monitor, training.weights)
         better = []
         for m, best in enumerate(self.bests):
             if best.failed is not None:
@@ -182,7 +183,7 @@ class StackedFit:
                 best.failed = at.epoch + 1
                 continue
             loss = math.nan if losses is None else losses[m]
-            if best.value is None or loss < best.value or system.monitor == "last":
+            if best.value is None or loss < best.value or last:
                 best.value, best.epoch = loss, at.epoch + 1
                 better.append(m)
         self._choose(better)

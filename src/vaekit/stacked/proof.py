@@ -8,7 +8,7 @@ from torch import Tensor
 from vaekit.procedures import Manner
 from vaekit.randomness import own_stream, quiet
 from vaekit.stacked.noise import Replayed
-from vaekit.stacked.refusals import unstackable
+from vaekit.stacked.refusals import Unstackable
 from vaekit.stacked.stack import Stack
 from vaekit.system import System
 from vaekit.trace import Batch
@@ -49,7 +49,7 @@ def refuse_disagreement(stack: Stack, system: System, batch: Batch, apart: bool 
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # torch does not map every operation that it has
-        raise unstackable(stack.system, f"torch says {str(error).splitlines()[0]!r}") from error
+        raise Unstackable(stack.system, f"torch says {str(error).splitlines()[0]!r}") from error
     for name, value in kept.items():  # what a pass leaves in buffers
         stack.state[name].copy_(value)
     with Replayed([value[model] for value in noise]):
@@ -76,7 +76,7 @@ def _compare(stack: Stack, what: str, found: Tensor | None, expected: Tensor | N
             return
         if not bool(expected.isfinite().all()):
             return
-    raise unstackable(
+    raise Unstackable(
         stack.system,
         f"{what} is another one in the stack than alone, so it holds a number that is no tensor of a module, "
         "weight of a term or attribute of either",

@@ -14,6 +14,21 @@ from vaekit.procedures import Simultaneous
 from vaekit.system import System
 from vaekit.trainer import Training
 
+
+class Unstackable(UnsupportedError):
+    """A system that no stack can hold.
+
+    Args:
+        system: which.
+        why: the reason, in words.
+    """
+
+    def __init__(self, system: System, why: str) -> None:
+        name = system.call.get("recipe", "this system")
+        super().__init__(f"{name} cannot be stacked: {why}; train it with `vaekit.train`")
+        self.why = why
+
+
 ELEMENTWISE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)
 """Optimisers that treat every element alone, so that one over stacked weights is one for each model."""
 
@@ -22,11 +37,11 @@ def refuse_alone(system: System) -> None:
     """Refuse a system that no stack can hold, whatever stands beside it.
 
     Raises:
-        UnsupportedError: with the reason.
+        Unstackable: with the reason.
     """
 
     def refuse(why: str) -> None:
-        raise unstackable(system, why)
+        raise Unstackable(system, why)
 
     if not isinstance(system.procedure, Simultaneous):
         refuse("its players look one after the other, and a stack takes all gradients of a step at one point")
@@ -62,19 +77,13 @@ def refuse_memory(system: System, before: dict[str, Any], after: dict[str, Any])
         before, after: attributes of its modules before and after a pass, by name.
 
     Raises:
-        UnsupportedError: naming the attribute.
+        Unstackable: naming the attribute.
     """
     for name, value in after.items():
         if name not in before or value is not before[name]:
             part = name.removeprefix("parts.").partition(".")
             where = f"{list(system.modules())[int(part[0])]}.{part[2]}"
-            raise unstackable(system, f"a pass leaves something in {where}, which is no buffer")
-
-
-def unstackable(system: System, why: str) -> UnsupportedError:
-    """The error that says why a system cannot be stacked."""
-    name = system.call.get("recipe", "this system")
-    return UnsupportedError(f"{name} cannot be stacked: {why}; train it with `vaekit.train`")
+            raise Unstackable(system, f"a pass leaves something in {where}, which is no buffer")
 
 
 def refuse_settings(training: Training) -> None:

@@ -27,7 +27,7 @@ from vaekit.stacked.refusals import refuse_several
 from vaekit.stacked.stack import Stack
 from vaekit.staged import Stopped, default_epochs
 from vaekit.system import System
-from vaekit.trainer import Show, Training
+from vaekit.trainer import Show, Training, Weights, astray
 
 STACK, STATE = "stack.json", "stack.safetensors"
 
@@ -44,6 +44,7 @@ def train_stacked(
     device: str = "auto",
     precision: Precision = "float32",
     clip: float | None = None,
+    weights: Weights = "auto",
     checkpoint_seconds: float = 600.0,
     shared_batches: bool = False,
     data_options: dict[str, Any] | None = None,
@@ -63,7 +64,7 @@ def train_stacked(
             terms and capacities; see `groups`.
         out: a folder for the runs, each under the name of its call; by default the next free name below
             `runs/`. As long as the training goes on it holds the state of all instead.
-        epochs, steps, batch_size, device, precision, clip, data_options: as for `vaekit.train`.
+        epochs, steps, batch_size, device, precision, clip, weights, data_options: as for `vaekit.train`.
         checkpoint_seconds: seconds between states from which all can be resumed.
         shared_batches: let all models see the same batches (those of the first seed), with noise of one
             stream for all. Faster, and another protocol: no longer what single training gives, and models are
@@ -101,7 +102,8 @@ def train_stacked(
     with arguments_of("the training"):
         training = Training(
             epochs=max(counts) if epochs is None else epochs, batch_size=size, steps=steps,
-            seed=calls[0].seed, precision=precision, clip=clip, checkpoint_seconds=checkpoint_seconds,
+            seed=calls[0].seed, precision=precision, clip=clip, weights=weights,
+            checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
     fit = _fit(maker, stack, splits, training, shared_batches, show)
     refuse_disagreement(stack, maker.last, next(fit.batches(0)), apart=not shared_batches)
@@ -253,7 +255,7 @@ def _run(
         run.save_weights(system.model)
     run.update(
         status="finished" if best.failed is None else "failed",
-        **({} if best.failed is None else {"error": f"left the finite numbers in epoch {best.failed}"}),
+        **({} if best.failed is None else {"error": astray(best.failed)}),
         device=str(maker.device), processes=1, started=record["started"], seconds=fit.seconds,
         best={"epoch": best.epoch, "value": best.value},
         stacked={

@@ -18,7 +18,7 @@ from vaekit.procedures import Manner, Player
 from vaekit.randomness import own_stream, quiet
 from vaekit.stacked.alike import OF_TORCH, Place, differing, placed
 from vaekit.stacked.noise import Draw, Recorded, Replayed
-from vaekit.stacked.refusals import refuse_alone, refuse_memory, unstackable
+from vaekit.stacked.refusals import Unstackable, refuse_alone, refuse_memory
 from vaekit.system import System
 from vaekit.trace import Batch
 from vaekit.validation import EVALUATION_SEED, measured, one_by_one, standing
@@ -149,7 +149,7 @@ class Stack:
         except RuntimeError as error:
             if "vmap" not in str(error) and "functorch" not in str(error):
                 raise
-            raise unstackable(self.system, str(error).splitlines()[0]) from error
+            raise Unstackable(self.system, str(error).splitlines()[0]) from error
 
     def draws(self, batch: Batch, apart: bool, kind: str = "losses") -> list[Draw]:
         """The draws of a pass over a batch, in their order: found once for every size, from one dry pass.

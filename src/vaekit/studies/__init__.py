@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vaekit.studies.algebra import chain, fixed, product, sweep, zipped
     from vaekit.studies.call import Call
+    from vaekit.studies.queue import Progress
     from vaekit.studies.reading import names, points, read
-    from vaekit.studies.runner import Progress, run
+    from vaekit.studies.runner import run
     from vaekit.studies.study import Study
     from vaekit.studies.summary import write_summary
     from vaekit.studies.table import rows, write_table
@@ -25,7 +26,7 @@ _HOMES = {
     "names": "reading",
     "points": "reading",
     "product": "algebra",
-    "Progress": "runner",
+    "Progress": "queue",
     "read": "reading",
     "rows": "table",
     "run": "runner",

@@ -47,6 +47,11 @@ class Call:
         """SHA-256 over `content` as canonical JSON, the first 32 of its hexadecimal digits."""
         return hashlib.sha256(canonical(self.content()).encode()).hexdigest()[:32]
 
+    @cached_property
+    def trained(self) -> str:
+        """The hash of what is trained: of `content` without the scores."""
+        return hash_of_trained(self.content())
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `Call.from_json` is the inverse."""
         return {**self.content(), "method": self.method, "place": self.place}
@@ -63,6 +68,12 @@ class Call:
     def __str__(self) -> str:
         said = ", ".join(f"{name}={_short(value)}" for name, value in self.arguments.items())
         return f"{self.recipe}({said}) on {self.data['name']}, seed {self.seed}"
+
+
+def hash_of_trained(content: Mapping[str, Any]) -> str:
+    """See `Call.trained`."""
+    said = {name: value for name, value in content.items() if name != "scores"}
+    return hashlib.sha256(canonical(said).encode()).hexdigest()[:32]
 
 
 def canonical(value: Any) -> str:

@@ -23,9 +23,12 @@ WORLDS = {"mini_sprites": mini_sprites}
 
 OPTIONS = (
     "size", "channels", "binarise", "context", "seed", "limit", "labelled", "labelled_seed", "kind",
-    "standardise", "spacing", "placements",
+    "standardise", "spacing", "placements", "pairs",
 )  # fmt: skip
 """Arguments of `vaekit.load` that a study may say."""
+
+LATER = ("pairs",)
+"""Those that came later: where nothing is said of them they are left out, and hashes stay what they were."""
 
 
 def resolved(said: dict[str, Any], folder: Path | None) -> tuple[Options, str | None]:
@@ -48,6 +51,7 @@ def resolved(said: dict[str, Any], folder: Path | None) -> tuple[Options, str | 
             raise ValueError(f"the data {name!r} have no setting {next(iter(options))!r}: leave it out")
         return {"name": name}, None
     full = Parameters(load, f"the data {name!r}", OPTIONS).whole(options)
+    full = {name: value for name, value in full.items() if name not in LATER or value is not None}
     if name in ENTRIES:
         return {"name": name, **full}, None
     path = Path(name).expanduser()

@@ -18,18 +18,20 @@ from typing import Any, final
 import vaekit
 from vaekit.errors import UserError
 from vaekit.studies.call import Call
-from vaekit.studies.pool import Event, Pool
+from vaekit.studies.pool import Pool
 from vaekit.studies.store import Keep, Store
+from vaekit.studies.unit import Event, Unit
 from vaekit.studies.worker import BROKEN, READY
 
 _PATIENCE = 120.0  # seconds that a stopped worker has for its checkpoint
 
 
 class _Worker:
-    """One process and the run that it is at."""
+    """One process and the unit that it is at."""
 
     def __init__(self, threads: int) -> None:
-        self.call: Call | None = None
+        self.unit: Unit | None = None
+        self.left: dict[str, Call] = {}  # runs of the unit that have not come back
         self.heard = b""
         self.ready = False
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `end`)
@@ -103,9 +105,9 @@ class Local(Pool):
         self.mute = 0  # workers in a row that died before they were ready
 
     @property
-    def running(self) -> int:
+    def at_work(self) -> Sequence[Sequence[Call]]:
         """See `Pool`."""
-        return sum(worker.call is not None for worker in self.workers)
+        return [list(worker.left.values()) for worker in self.workers if worker.left]
 
     @property
     def size(self) -> int:
@@ -114,19 +116,19 @@ class Local(Pool):
 
     @property
     def pids(self) -> list[int]:
-        """Of the workers that are at a run."""
-        return [worker.process.pid for worker in self.workers if worker.call is not None]
+        """Of the workers that are at something."""
+        return [worker.process.pid for worker in self.workers if worker.left]
 
-    def start(self, call: Call) -> None:
+    def start(self, unit: Unit) -> None:
         """See `Pool`."""
-        worker = next((worker for worker in self.workers if worker.call is None), None)
+        worker = next((worker for worker in self.workers if not worker.left), None)
         if worker is None:
             worker = _Worker(self.threads)
             self.workers.append(worker)
             assert worker.process.stdout is not None
             self.selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
-        worker.call = call
-        worker.say(json.dumps({"call": call.to_json(), **self.order}))
+        worker.unit, worker.left = unit, {call.hash: call for call in unit.calls}
+        worker.say(json.dumps({"unit": unit.to_json(), **self.order}))
 
     def wait(self, seconds: float) -> Sequence[Event]:
         """See `Pool`."""
@@ -144,27 +146,25 @@ class Local(Pool):
         if answer["status"] == READY:
             worker.ready, self.mute = True, 0
             return []
-        call, worker.call = worker.call, None
-        if call is None:
-            return []
         if answer["status"] == BROKEN:
-            return [Event(call, "broken", answer["error"])]
-        return [Event(call, answer["status"])]
+            return [Event(tuple(worker.left.values()), "broken", answer["why"])] if worker.left else []
+        calls = tuple(worker.left.pop(hash_) for hash_ in answer["hashes"])
+        return [Event(calls, answer["status"], answer["why"])]
 
     def _lost(self, worker: _Worker) -> list[Event]:
         assert worker.process.stdout is not None
         self.selector.unregister(worker.process.stdout)
         self.workers.remove(worker)
-        why, call = worker.last_words(), worker.call
+        why, unit, left = worker.last_words(), worker.unit, tuple(worker.left.values())
         worker.end()
-        if call is None:
+        if unit is None or not left:
             return []
         if worker.ready:
-            return [Event(call, "lost", why)]
+            return [Event(left, "lost", why)]
         self.mute += 1
         if self.mute > self.count + 2:
             raise UserError(f"no worker can be started: {why.removeprefix('its worker ')}")
-        self.start(call)  # it died of its own start: that is nothing about the run
+        self.start(unit)  # it died of its own start: that is nothing about the run
         return []
 
     def stop(self) -> None:
@@ -184,7 +184,7 @@ class Local(Pool):
     def close(self) -> None:
         """See `Pool`."""
         for worker in self.workers:
-            worker.end(kill=worker.call is not None)  # a study that broke does not wait for the others
+            worker.end(kill=bool(worker.left))  # a study that broke does not wait for the others
         self._forget()
 
     def _forget(self) -> None:

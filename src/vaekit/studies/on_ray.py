@@ -13,8 +13,9 @@ from typing import Any, final
 
 from vaekit.errors import UserError
 from vaekit.studies.call import Call
-from vaekit.studies.pool import Event, Pool
+from vaekit.studies.pool import Pool
 from vaekit.studies.store import Keep, Store
+from vaekit.studies.unit import Event, Unit, What
 
 _PATIENCE = 120.0  # seconds that a cancelled run has
 
@@ -54,60 +55,61 @@ class OnRay(Pool):
         # Ray itself tries nothing again: whether a run is lost is one question, and the runner answers it
         self.task = ray.remote(max_retries=0, num_cpus=1, num_gpus=0)(_task)
         self.order = (str(store.path.resolve()), keep, device)
-        self.runs: dict[Any, Call] = {}
+        self.units: dict[Any, Unit] = {}
 
     @property
-    def running(self) -> int:
+    def at_work(self) -> Sequence[Sequence[Call]]:
         """See `Pool`."""
-        return len(self.runs)
+        return [unit.calls for unit in self.units.values()]
 
     @property
     def size(self) -> int:
         """See `Pool`."""
         return self.count
 
-    def start(self, call: Call) -> None:
+    def start(self, unit: Unit) -> None:
         """See `Pool`."""
-        self.runs[self.task.remote(call.to_json(), *self.order)] = call
+        self.units[self.task.remote(unit.to_json(), *self.order)] = unit
 
     def wait(self, seconds: float) -> Sequence[Event]:
         """See `Pool`."""
-        if not self.runs:
+        if not self.units:
             return []
-        done, _ = self.ray.wait(list(self.runs), num_returns=1, timeout=seconds)
-        return [self._came(reference) for reference in done]
+        done, _ = self.ray.wait(list(self.units), num_returns=1, timeout=seconds)
+        return [event for reference in done for event in self._came(reference)]
 
-    def _came(self, reference: Any) -> Event:
-        call = self.runs.pop(reference)
+    def _came(self, reference: Any) -> list[Event]:
+        unit = self.units.pop(reference)
+        calls = {call.hash: call for call in unit.calls}
         errors = self.ray.exceptions
         try:
-            what, why = self.ray.get(reference)
+            told = self.ray.get(reference)
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError) as error:
-            return Event(call, "lost", f"its worker was lost ({type(error).__name__})")
+            return [Event(unit.calls, "lost", f"its worker was lost ({type(error).__name__})")]
         except errors.RayError as error:
             reason = " ".join(str(error).split())[-300:]
-            return Event(call, "broken", f"Ray could not carry out a run: {reason}")
-        return Event(call, what, why)
+            return [Event(unit.calls, "broken", f"Ray could not carry out a run: {reason}")]
+        return [Event(tuple(calls[hash_] for hash_ in hashes), what, why) for hashes, what, why in told]
 
     def stop(self) -> None:
         """See `Pool`."""
         until = time.monotonic() + _PATIENCE
         try:
-            for reference in self.runs:
+            for reference in self.units:
                 self.ray.cancel(reference)
-            while self.runs and time.monotonic() < until:
-                done, _ = self.ray.wait(list(self.runs), num_returns=1, timeout=1.0)
+            while self.units and time.monotonic() < until:
+                done, _ = self.ray.wait(list(self.units), num_returns=1, timeout=1.0)
                 for reference in done:
-                    del self.runs[reference]
+                    del self.units[reference]
         except KeyboardInterrupt:
             pass
         self.close()
 
     def close(self) -> None:
         """See `Pool`."""
-        for reference in self.runs:
+        for reference in self.units:
             self.ray.cancel(reference, force=True)
-        self.runs = {}
+        self.units = {}
         if self.mine:
             self.ray.shutdown()
 
@@ -115,18 +117,22 @@ class OnRay(Pool):
 _stores: dict[str, Store] = {}
 
 
-def _task(call: dict[str, Any], path: str, keep: Keep, device: str) -> tuple[str, str]:
-    """Carry out one run in a worker of Ray; see `vaekit.studies.work`."""
+def _task(
+    unit: dict[str, Any], path: str, keep: Keep, device: str
+) -> list[tuple[tuple[str, ...], What, str]]:
+    """Carry out one unit in a worker of Ray: (hashes, what came of them, why); see `vaekit.studies.stack`."""
     from pathlib import Path
 
     import torch
 
-    from vaekit.studies.work import work
+    from vaekit.studies.stack import carry_out
 
     torch.set_num_threads(1)
     # one store a process: a second descriptor on the claims would end those of the first
     store = _stores.setdefault(path, Store(Path(path)))
+    given, told = Unit.from_json(unit), list[Event]()
     try:
-        return work(store, Call.from_json(call), keep, device), ""
+        carry_out(store, given, keep, device, told.append)
     except UserError as error:
-        return "broken", str(error)
+        told.append(Event(given.calls, "broken", str(error)))
+    return [(tuple(call.hash for call in event.calls), event.what, event.why) for event in told]

@@ -4,39 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, final
+from typing import final
 
 from vaekit.studies.call import Call
+from vaekit.studies.stack import carry_out
 from vaekit.studies.store import Keep, Store
-from vaekit.studies.work import work
-
-What = Literal["finished", "failed", "taken", "lost", "broken"]
-
-
-@dataclass(frozen=True)
-class Event:
-    """What came of a run that was handed out.
-
-    Args:
-        call: the run.
-        what: finished or failed, with a record; taken: another process is at it, or has done it; lost: the
-            worker died, and the run is to be handed out again; broken: nothing can go on.
-        why: of lost and broken, in words.
-    """
-
-    call: Call
-    what: What
-    why: str = ""
+from vaekit.studies.unit import Event, Unit
 
 
 class Pool(ABC):
-    """Workers, each at one run at a time."""
+    """Workers, each at one unit at a time: a run, or a stack of them."""
 
     @property
     @abstractmethod
+    def at_work(self) -> Sequence[Sequence[Call]]:
+        """Of every unit that was handed out, the runs that have not come back."""
+
+    @property
     def running(self) -> int:
-        """Runs that were handed out and not come back."""
+        """Units that have not come back whole."""
+        return len(self.at_work)
 
     @property
     @abstractmethod
@@ -44,8 +31,8 @@ class Pool(ABC):
         """How many can run at once."""
 
     @abstractmethod
-    def start(self, call: Call) -> None:
-        """Hand out a run."""
+    def start(self, unit: Unit) -> None:
+        """Hand out a unit."""
 
     @abstractmethod
     def wait(self, seconds: float) -> Sequence[Event]:
@@ -72,27 +59,29 @@ class Here(Pool):
 
     def __init__(self, store: Store, keep: Keep, device: str) -> None:
         self.store, self.keep, self.device = store, keep, device
-        self.waiting: list[Call] = []
+        self.waiting: list[Unit] = []
 
     @property
-    def running(self) -> int:
+    def at_work(self) -> Sequence[Sequence[Call]]:
         """See `Pool`."""
-        return len(self.waiting)
+        return [unit.calls for unit in self.waiting]
 
     @property
     def size(self) -> int:
         """See `Pool`."""
         return 1
 
-    def start(self, call: Call) -> None:
+    def start(self, unit: Unit) -> None:
         """See `Pool`."""
-        self.waiting.append(call)
+        self.waiting.append(unit)
 
     def wait(self, seconds: float) -> Sequence[Event]:
-        """Carry out the run."""
-        done = [Event(call, work(self.store, call, self.keep, self.device)) for call in self.waiting]
+        """Carry out the unit."""
+        told: list[Event] = []
+        for unit in self.waiting:
+            carry_out(self.store, unit, self.keep, self.device, told.append)
         self.waiting = []
-        return done
+        return told
 
     def stop(self) -> None:
         """The interruption has ended the run already."""

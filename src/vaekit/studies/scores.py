@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from torch import Tensor
+
 from vaekit.data.batch import Splits
 from vaekit.data.factors import FactorData
-from vaekit.disentanglement import NAMES
 from vaekit.errors import UserError, nearest
+from vaekit.metrics.disentanglement import KNOWN
 from vaekit.metrics.evaluate import evaluate
+from vaekit.metrics.ranking import codes_and_rates
 from vaekit.models import Classifier, Model
 from vaekit.studies.values import Parameters
 
@@ -33,7 +36,8 @@ class Trained:
     classifier: Classifier | None = None
 
 
-Taken = Mapping[str, float | None]
+Taken = Mapping[str, float | Tensor | None]
+"""Figures by their names; and tensors, which are kept beside the record for a score of several runs."""
 
 
 def evaluation(
@@ -86,6 +90,27 @@ def disentanglement(
     return dict(found.values)
 
 
+def udr(
+    trained: Trained,
+    *,
+    n: int = 1000,
+    seed: int = 0,
+    relation: Literal["lasso", "spearman"] = "lasso",
+) -> Taken:
+    """What the unsupervised disentanglement ranking asks of one model: its codes of held-out data.
+
+    The ranking itself is made of the runs that differ in their seeds alone, see `vaekit.studies.collected`.
+
+    Args:
+        trained: the model and its data.
+        n: number of data, the same ones for all models.
+        seed: of these data.
+        relation: how the latents of two models are compared; see `vaekit.disentanglement.udr`.
+    """
+    codes, rates = codes_and_rates(trained.model, trained.splits.test, n=n, seed=seed)
+    return {"codes": codes} if rates is None else {"codes": codes, "rates": rates}
+
+
 _FIGURES = (
     "elbo", "distortion", "rate", "nll", "bits_per_dim", "squared_error", "active_units",
     "mutual_information", "marginal_kl", "error",
@@ -95,8 +120,12 @@ _FIGURES = (
 SCORES: dict[str, Callable[..., Taken]] = {
     "evaluation": evaluation,
     "disentanglement": disentanglement,
+    "udr": udr,
 }
 """Name -> function of what was trained, whose keyword arguments are the settings that a file may say."""
+
+LEAVING = ("udr",)
+"""Scores that leave tensors, of which a score of several runs is made; see `vaekit.studies.collected`."""
 
 NEEDS_TRUTH = ("disentanglement",)
 """Scores that ask for data with known factors."""
@@ -109,17 +138,19 @@ def settings_of(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: for a setting that there is not, or one that the score would refuse.
     """
     whole = Parameters(SCORES[name], f"the score {name!r}").whole(said)
-    for setting, least in (("seed", 0), ("samples", 0), ("limit", 1)):
+    for setting, least in (("seed", 0), ("samples", 0), ("limit", 1), ("n", 2)):
         if whole.get(setting) is not None and whole[setting] < least:
             raise ValueError(f"`{setting}` is {whole[setting]}; expected at least {least}")
     for figure in whole.get("names") or ():
-        if figure not in NAMES:
-            raise ValueError(f"`names` holds {figure!r}{nearest(figure, list(NAMES))}")
+        if figure not in KNOWN:
+            raise ValueError(f"`names` holds {figure!r}{nearest(figure, list(KNOWN))}")
     return whole
 
 
-def take(label: str, options: Mapping[str, Any], trained: Trained) -> dict[str, float | None]:
-    """Take one score: "label/figure" -> number, None where it is not finite.
+def take(
+    label: str, options: Mapping[str, Any], trained: Trained
+) -> tuple[dict[str, float | None], dict[str, Tensor]]:
+    """Take one score: "label/figure" -> number, None where it is not finite; and the tensors it leaves.
 
     Raises:
         UserError: if it needs ground truth, and there is none.
@@ -131,7 +162,8 @@ def take(label: str, options: Mapping[str, Any], trained: Trained) -> dict[str, 
             f"the score {name!r} needs data with known factors, which {trained.splits.spec.name} lack"
         )
     found = SCORES[name](trained, **said)
+    tensors = {f"{label}/{name}": v for name, v in found.items() if isinstance(v, Tensor)}
+    figures = {f"{label}/{name}": v for name, v in found.items() if not isinstance(v, Tensor)}
     return {
-        f"{label}/{figure}": None if value is None or not math.isfinite(value) else float(value)
-        for figure, value in found.items()
-    }
+        name: None if v is None or not math.isfinite(v) else float(v) for name, v in figures.items()
+    }, tensors

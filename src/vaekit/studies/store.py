@@ -3,7 +3,10 @@
     study.json         which runs the study has, in their order
     records/HASH.json  the record of a run that is finished or has failed, written whole or not at all
     runs/HASH/         its run directory, where more than the record is kept
+    arrays/HASH.safetensors  what a score of several runs needs of it
+    collected.json     scores of several runs, which the table need not compute again
     work/HASH/         the run directory of a run at work: whoever takes it over goes on from its checkpoint
+    work/stack-HASH/   a stack at work; when it is trained, the run directories of its runs
     claims             one byte for every hash, locked by the process that works on it
 
 A claim is a lock of the operating system, which ends with the process that holds it, however that ends:
@@ -15,18 +18,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from vaekit.errors import UserError
-from vaekit.files import disk_errors, read_json, write_json
+from vaekit.files import disk_errors, read_json, read_tensors, write_json
 from vaekit.runs import STATE
+from vaekit.stacked import STACK
 from vaekit.studies.call import Call, canonical
+from vaekit.studies.unit import joint_hash
 
 FORMAT = 1
 STUDY, RECORDS, RUNS, WORK, CLAIMS = "study.json", "records", "runs", "work", "claims"
+ARRAYS, COLLECTED = "arrays", "collected.json"
+LEFT = "arrays.safetensors"
+"""In a run directory: what scores of several runs need of it."""
+_STACK = "stack-"
 
 Keep = Literal["record", "weights", "all"]
 """What stays of a finished run. record: its scores and the last row of its curves, a few kilobytes. weights:
@@ -105,6 +116,16 @@ class Store:
         path = self.path / RECORDS / f"{hash_}.json"
         with disk_errors(path, "remove"):
             path.unlink(missing_ok=True)
+            (self.path / ARRAYS / f"{hash_}.safetensors").unlink(missing_ok=True)
+
+    def arrays(self, hash_: str) -> dict[str, Tensor] | None:
+        """What a run left for scores of several runs, or None.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        path = self.path / ARRAYS / f"{hash_}.safetensors"
+        return read_tensors(path)[0] if path.is_file() else None
 
     # -- run directories -----------------------------------------------------------------------------------
 
@@ -114,12 +135,23 @@ class Store:
         if kept.exists() and not place.exists():  # killed between the two moves of `put_away`
             with disk_errors(kept, "move"):
                 os.rename(kept, place)
+        for trained in self.path.glob(f"{WORK}/{_STACK}*/{call.hash}"):
+            folder = trained.parent
+            if not (folder / STACK).exists() and not place.exists():  # all of the stack is trained
+                with disk_errors(trained, "move"):
+                    os.rename(trained, place)
+                with suppress(OSError):  # another process may have moved the last one meanwhile
+                    if all(path.name.startswith(".") for path in folder.iterdir()):
+                        shutil.rmtree(folder)
         return place
 
     def put_away(self, call: Call, record: Record, keep: Keep) -> None:
         """Write the record of a finished run, and keep of its run directory what is to be kept."""
         place, kept = self.path / WORK / call.hash, self.path / RUNS / call.hash
         with disk_errors(place, "move"):
+            if (place / LEFT).exists():
+                (self.path / ARRAYS).mkdir(exist_ok=True)
+                os.replace(place / LEFT, self.path / ARRAYS / f"{call.hash}.safetensors")
             if keep != "record" and record["status"] == "finished":
                 if keep == "weights":
                     for state in place.rglob(STATE):
@@ -136,6 +168,34 @@ class Store:
             shutil.rmtree(self.path / WORK / hash_, ignore_errors=True)
             for draft in (self.path / WORK).glob(f".{hash_}.*"):
                 shutil.rmtree(draft, ignore_errors=True)
+
+    def begun(self, hash_: str) -> bool:
+        """Whether a run at work, or one whose weights were kept, has a run directory of its own already."""
+        return (self.path / WORK / hash_).exists()
+
+    # -- stacks --------------------------------------------------------------------------------------------
+
+    def stack(self, calls: Sequence[Call]) -> Path:
+        """The folder of a stack at work, if it has been begun."""
+        return self.path / WORK / f"{_STACK}{joint_hash(calls)}"
+
+    def stacks(self) -> list[tuple[str, list[str]]]:
+        """Stacks that are being trained, or were when their worker was killed: hash, and hashes of the runs,
+        none where it is damaged."""
+        found = []
+        for path in sorted((self.path / WORK).glob(f"{_STACK}*/{STACK}")):
+            try:
+                names = [str(call["name"]) for call in read_json(path)["calls"]]
+            except (UserError, KeyError, TypeError):
+                names = []
+            found.append((path.parent.name.removeprefix(_STACK), names))
+        return found
+
+    def forget_stack(self, hash_: str) -> None:
+        """Remove a stack, unless another process is at it; its runs begin anew."""
+        with self.claim(hash_) as mine:
+            if mine:
+                shutil.rmtree(self.path / WORK / f"{_STACK}{hash_}", ignore_errors=True)
 
     # -- claims --------------------------------------------------------------------------------------------
 

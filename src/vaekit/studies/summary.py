@@ -27,7 +27,7 @@ from vaekit.report.parts import Figure, Key, Picture
 from vaekit.report.render import render
 from vaekit.studies import statistics as figures
 from vaekit.studies.study import Study
-from vaekit.studies.table import Row
+from vaekit.studies.table import Row, stacking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def summary_html(study: Study, table: Sequence[Row]) -> str:
         title=study.title,
         status="finished" if whole else "running" if counts["open"] else "failures",
         facts=_facts(study, table, counts),
-        notes=_notes(counts, left_out),
+        notes=[*_notes(counts, left_out), *stacking(table)],
         about=study.about,
         figures=shown,
         medians=[(data, *_medians([row for row in done if row["data"] == data], names)) for data in sets],
@@ -335,5 +335,5 @@ def _short(methods: Sequence[str]) -> list[str]:
 def _title(name: str) -> str:
     """A score's name without its label, where the label says nothing: "evaluation/elbo" is "elbo"."""
     label, _, figure = name.partition("/")
-    plain = label in ("evaluation", "disentanglement")
+    plain = label in ("evaluation", "disentanglement", figure)
     return label_text((figure if plain else name).replace("_", " "), 32)

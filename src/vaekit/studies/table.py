@@ -13,6 +13,7 @@ from typing import Any, Literal
 from vaekit.errors import UserError
 from vaekit.files import disk_errors, write_bytes, write_whole
 from vaekit.studies.call import Call
+from vaekit.studies.collected import collected
 from vaekit.studies.store import RECORDS, Store
 from vaekit.studies.study import Study
 
@@ -27,8 +28,9 @@ def rows(study: Study, out: str | Path) -> list[Row]:
 
     Columns: `hash`; `status` (finished, failed, or open); `method`, `recipe`, `data`, `seed`;
     `arguments.NAME`, `training.NAME` and `data.NAME`, what the call says; `LABEL/FIGURE`, the scores;
-    `last.NAME`, the last row of the training's record; `seconds` in all, and `seconds.NAME`; `device`,
-    `started`, `error`. What a run does not have is None.
+    `last.NAME`, the last row of the training's record; `seconds` in all, and `seconds.NAME`, of a run from a
+    stack its share; `device`; `stacked`, the models of its stack, or `apart`, why a run of a study with
+    stacks was trained by itself; `started`, `error`. What a run does not have is None.
 
     Args:
         study: which.
@@ -39,7 +41,10 @@ def rows(study: Study, out: str | Path) -> list[Row]:
     """
     store = Store(Path(out))
     known = store.finished() if (store.path / RECORDS).is_dir() else set()
-    return [_row(call, store.read(call) if call.hash in known else None) for call in study.calls]
+    found = [_row(call, store.read(call) if call.hash in known else None) for call in study.calls]
+    done = [call for call, row in zip(study.calls, found, strict=True) if row["status"] == "finished"]
+    together = collected(done, store)
+    return [row | together.get(row["hash"], {}) for row in found]
 
 
 def _row(call: Call, record: Mapping[str, Any] | None) -> Row:
@@ -58,7 +63,30 @@ def _row(call: Call, record: Mapping[str, Any] | None) -> Row:
     row |= {f"last.{name}": value for name, value in record["last"].items()}
     row["seconds"] = record["seconds"].get("total", sum(spent.values()) if spent else None)
     row |= {f"seconds.{name}": value for name, value in spent.items()}
-    return row | {name: record.get(name) for name in ("device", "started", "error")}
+    return row | {name: record.get(name) for name in ("device", "stacked", "apart", "started", "error")}
+
+
+def stacking(table: Sequence[Row]) -> list[str]:
+    """In sentences: how many runs were trained in stacks, and how many by themselves for which reason."""
+    sizes = [row["stacked"] for row in table if row.get("stacked")]
+    reasons: dict[str, list[str]] = {}
+    for row in table:
+        if row.get("apart"):
+            reasons.setdefault(row["apart"], []).append(row["method"])
+    found = [f"{_runs(len(sizes))} trained in stacks of {_range(sizes)} models."] if sizes else []
+    for why, methods in reasons.items():
+        found.append(
+            f"{_runs(len(methods), ' of ' + ', '.join(dict.fromkeys(methods)))} trained apart: {why}."
+        )
+    return found
+
+
+def _runs(count: int, of: str = "") -> str:
+    return f"One run{of} was" if count == 1 else f"{count:,} runs{of} were"
+
+
+def _range(sizes: Sequence[int]) -> str:
+    return f"{min(sizes)} to {max(sizes)}" if min(sizes) < max(sizes) else str(max(sizes))
 
 
 def columns(table: Sequence[Row]) -> dict[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""A worker process: it takes calls, one line of JSON each, and answers what came of them.
+"""A worker process: it takes units, one line of JSON each, and answers what came of their runs.
 
 `python -m vaekit.studies.worker` is started by `vaekit.studies.local`; it is no command for people. A line
 "stop", or the end of its input, which comes with the end of whoever started it, lets it leave its run with a
@@ -25,10 +25,10 @@ _GRACE = 3.0  # seconds that a step may take until it hears that it is to stop
 
 
 class _Orders:
-    """What comes in: calls in a queue, and whether to stop."""
+    """What comes in: units in a queue, and whether to stop."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.calls: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self.units: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self.stopped, self.heard = threading.Event(), threading.Event()
         threading.Thread(target=self._listen, args=(stream,), daemon=True).start()
 
@@ -36,9 +36,9 @@ class _Orders:
         for line in stream:
             if line.strip() == "stop":
                 break
-            self.calls.put(json.loads(line))
+            self.units.put(json.loads(line))
         self.stopped.set()
-        self.calls.put(None)
+        self.units.put(None)
         if not self.heard.wait(_GRACE):
             _thread.interrupt_main()  # no training that could end after its step, but a score
 
@@ -50,7 +50,7 @@ class _Orders:
 
 
 def main(threads: int) -> int:
-    """Carry out calls until there are no more."""
+    """Carry out units until there are no more."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what a library prints is no answer
     signal.signal(
@@ -64,22 +64,23 @@ def main(threads: int) -> int:
     try:
         import torch
 
-        from vaekit.studies.call import Call
+        from vaekit.studies.stack import carry_out
         from vaekit.studies.store import Store
-        from vaekit.studies.work import work
+        from vaekit.studies.unit import Event, Unit
+
+        def tell(event: Event) -> None:
+            answer(status=event.what, hashes=[call.hash for call in event.calls], why=event.why)
 
         torch.set_num_threads(threads)
         answer(status=READY)
         stores: dict[str, Store] = {}
-        while (order := orders.calls.get()) is not None:
-            call = Call.from_json(order["call"])
+        while (order := orders.units.get()) is not None:
             store = stores.setdefault(order["store"], Store(Path(order["store"])))
-            status = work(store, call, order["keep"], order["device"], orders.stop)
-            answer(status=status, hash=call.hash)
+            carry_out(store, Unit.from_json(order["unit"]), order["keep"], order["device"], tell, orders.stop)
     except KeyboardInterrupt:
         return 130
     except UserError as error:
-        answer(status=BROKEN, error=str(error))
+        answer(status=BROKEN, why=str(error))
         return 2
     except BrokenPipeError:  # nobody hears it any more; the record stands
         return 141

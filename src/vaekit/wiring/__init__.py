@@ -26,7 +26,7 @@ from vaekit.wiring.networks import (
     network_from,
     unconditional,
 )
-from vaekit.wiring.pairs import pairs_of
+from vaekit.wiring.pairs import over_pairs, pairs_of
 from vaekit.wiring.parameters import known_parameters, supervised
 from vaekit.wiring.players import (
     adam,
@@ -83,6 +83,7 @@ __all__ = [
     "make_rate",
     "make_reconstruction",
     "network_from",
+    "over_pairs",
     "pairs_of",
     "passes",
     "picture_of",
