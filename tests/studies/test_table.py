@@ -167,3 +167,17 @@ def test_a_page_of_nothing_yet(tiny):
     study = tiny({"seed": [0, 1]})
     page = summary_html(study, rows(study, "/nonexistent"))
     assert "2 runs are not finished yet" in page
+
+
+def test_a_score_of_methods_without_strength_has_no_empty_panel(finished):
+    study, place = finished
+    table = [dict(row) for row in rows(study, place)]
+    for i, row in enumerate(list(table)):
+        if row["status"] == "finished":
+            row["evaluation/only_here"] = None
+            alone = {name: value for name, value in row.items() if not name.startswith("arguments.")}
+            table.append({**alone, "method": "plain", "evaluation/only_here": float(i)})
+    page = summary_html(study, table)
+    assert "only_here by method" in page
+    assert "Median evaluation/elbo by strength" in page
+    assert "Median evaluation/only_here by strength" not in page

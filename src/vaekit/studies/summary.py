@@ -127,7 +127,8 @@ def _figures(table: Sequence[Row], names: Sequence[str], number: int, on: str) -
     )
     strengths = figures.strength_of(table)
     strong = [method for method in methods if strengths[method] is not None]
-    if strong:
+    steered = [row for row in table if row["method"] in strong]
+    if shown := [name for name in names if len(figures.numbers(steered, name)) > 1]:
         told = ", ".join(f"{m}: {(strengths[m] or '').removeprefix('arguments.')}" for m in strong)
         yield Figure(
             key=f"strengths-{number}",
@@ -136,7 +137,7 @@ def _figures(table: Sequence[Row], names: Sequence[str], number: int, on: str) -
             "seeds, the band goes from the smallest to the largest.",
             pictures=tuple(
                 _against_strength(f"s{number}-{i}", name, table, strong, strengths)
-                for i, name in enumerate(names)
+                for i, name in enumerate(shown)
             ),
             keys=tuple(Key(m, f"class-{methods.index(m) % 10}") for m in strong),
             caption=f"Strengths are {told}; they stand at equal distances. {counted}",
