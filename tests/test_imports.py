@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,31 @@ def test_exporting_imports_its_tools_when_it_exports():
     code = f"import sys; import vaekit.exporting.hub; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.filterwarnings("ignore")  # of packages that are imported along
+def test_what_tests_and_benchmarks_import_within_functions_is_there():
+    """A slow test that imports what was moved would be found when it is run, and not before."""
+    here, wrong = Path(__file__).parent, []
+    for path in [*here.rglob("*.py"), *here.parent.joinpath("benchmarks").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vaekit":
+                wrong += [f"{path.name}:{node.lineno} {name}" for name in _missing(node)]
+    assert not wrong
+
+
+def _missing(node: ast.ImportFrom) -> list[str]:
+    try:
+        module = importlib.import_module(node.module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("vaekit"):
+            return [node.module]
+        return []  # of an extra that is not installed
+    found = []
+    for name in (alias.name for alias in node.names):
+        try:
+            there = hasattr(module, name) or importlib.import_module(f"{node.module}.{name}")
+        except ModuleNotFoundError:
+            there = False
+        found += [] if there else [f"{node.module}.{name}"]
+    return found

@@ -352,7 +352,7 @@ def test_the_page_of_a_trained_run_shows_what_its_model_decodes(browser, request
     """From the run directory to pixels, with the graphs that are exported in truth."""
     pytest.importorskip("onnxscript")
     from vaekit.explorer.export import export_page
-    from vaekit.explorer.subject import subject_of
+    from vaekit.explorer.loading import subject_of
 
     run = request.getfixturevalue(which)
     path = tmp_path / "page.html"
