@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from vaekit.errors import UserError
@@ -12,7 +15,17 @@ from vaekit.studies.pool import Here
 from vaekit.studies.queue import MOST_LOSSES
 from vaekit.studies.store import Store
 from vaekit.studies.table import stacking
-from vaekit.studies.unit import Event, Unit
+from vaekit.studies.unit import Event, Unit, joint_hash
+
+CLAIM = """
+import fcntl, sys
+with open(sys.argv[1], "r+") as claims:
+    try:
+        fcntl.lockf(claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(sys.argv[2], 16))
+    except OSError:
+        sys.exit(1)
+"""
+"""Take a claim in another process: 0, or 1 where it is taken."""
 
 TINY = {"data": "digits", "data.limit": 20, "arguments": {"latents": 2, "hidden": [4]}}
 TRAINING = {"training": {"steps": 4, "batch_size": 10, "weights": "last"}}
@@ -155,6 +168,23 @@ def test_a_stack_that_cannot_go_on_is_begun_anew(four, tmp_path, trained, change
     assert run(four, tmp_path / "s", workers=0, stacked=stacked).done == 4
     assert len(trained) == {"smaller": 3, "single": 1, "damaged": 2}[changed]
     assert not any((tmp_path / "s" / "work").iterdir())
+
+
+def test_a_stack_that_is_begun_anew_stays_claimed(four, tmp_path, monkeypatch):
+    store = Store.create(tmp_path / "s", "", "", list(four.calls))
+    with pytest.raises(KeyboardInterrupt):
+        stacks.carry_out(store, Unit(four.calls), "record", "cpu", [].append, lambda: True)
+    (store.stack(four.calls) / "stack.json").write_text("rubbish")
+    begun = []
+
+    def watched(*rest, **settings):
+        asked = (sys.executable, "-c", CLAIM, str(store.path / "claims"), joint_hash(four.calls)[:15])
+        begun.append(subprocess.run(asked).returncode)
+        raise UserError("that is enough")
+
+    monkeypatch.setattr(stacks, "train_stacked", watched)
+    stacks.carry_out(store, Unit(four.calls), "record", "cpu", [].append)
+    assert begun == [1]  # another process did not get it
 
 
 @pytest.mark.parametrize("moment", ["written", "trained", "second"])

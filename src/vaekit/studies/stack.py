@@ -74,7 +74,7 @@ def _trained(store: Store, calls: tuple[Call, ...], device: str, stop: Stop | No
             _run(store, calls, device, stop)
         except Exception as error:
             # whatever a stack dies of, by itself a run may live, or say what is wrong with it
-            store.forget_stack(joint_hash(calls))
+            store.remove_stack(joint_hash(calls))
             large = isinstance(error, torch.OutOfMemoryError | MemoryError)
             why = error.why if isinstance(error, Unstackable) else one_line(error)
             return Event(calls, "large" if large else "apart", why)
@@ -91,7 +91,7 @@ def _run(store: Store, calls: Sequence[Call], device: str, stop: Stop | None) ->
             resume_stacked(folder, data=splits, device=device, show=show)
             return
         except UserError:
-            store.forget_stack(joint_hash(calls))  # nothing can go on from it
+            store.remove_stack(joint_hash(calls))  # nothing can go on from it
     settings = settings_of(calls[0], splits)
     del settings["accumulate"], settings["patience"]  # those of no stack; grouping has seen to it
     train_stacked(

@@ -192,10 +192,18 @@ class Store:
         return found
 
     def forget_stack(self, hash_: str) -> None:
-        """Remove a stack, unless another process is at it; its runs begin anew."""
+        """Remove a stack, unless another process is at it; its runs begin anew.
+
+        Whoever has claimed it calls `remove_stack`: a lock of the operating system is of the process, so that
+        the end of a second claim would be that of the first.
+        """
         with self.claim(hash_) as mine:
             if mine:
-                shutil.rmtree(self.path / WORK / f"{_STACK}{hash_}", ignore_errors=True)
+                self.remove_stack(hash_)
+
+    def remove_stack(self, hash_: str) -> None:
+        """Remove a stack that this process has claimed; its runs begin anew."""
+        shutil.rmtree(self.path / WORK / f"{_STACK}{hash_}", ignore_errors=True)
 
     # -- claims --------------------------------------------------------------------------------------------
 
