@@ -342,20 +342,26 @@ def test_weights_that_were_spoilt(spoilt, weights, key, severity):
     assert found[key].measured
 
 
-def test_a_datum_far_from_all_others_outweighs_them(spoilt, sound):
+@pytest.fixture
+def with_a_far_datum(spoilt, sound):
+    """What is found where number 17 of 100 test data has one value everywhere."""
     _, splits = sound
-    x = splits.test.take(range(100))["x"].clone()
-    x[17] = 1e3
-    found = spoilt(data=Splits(splits.train, splits.valid, ArrayData(splits.spec, x)))
-    assert "The worst are number 17" in found["outliers"].measured
+
+    def find(value: float):
+        x = splits.test.take(range(100))["x"].clone()
+        x[17] = value
+        return spoilt(data=Splits(splits.train, splits.valid, ArrayData(splits.spec, x)))
+
+    return find
 
 
-def test_a_datum_beyond_all_numbers_has_no_loss(spoilt, sound):
-    _, splits = sound
-    x = splits.test.take(range(100))["x"].clone()
-    x[17] = 1e30
-    found = spoilt(data=Splits(splits.train, splits.valid, ArrayData(splits.spec, x)))
-    assert "1 of 100 test data, the first of them number 17" in found["loss_not_finite"].measured
+def test_a_datum_far_from_all_others_outweighs_them(with_a_far_datum):
+    assert "The worst are number 17" in with_a_far_datum(1e3)["outliers"].measured
+
+
+def test_a_datum_beyond_all_numbers_has_no_loss(with_a_far_datum):
+    found = with_a_far_datum(1e30)["loss_not_finite"].measured
+    assert "1 of 100 test data, the first of them number 17" in found
 
 
 def test_noise_with_heavy_tails(spoilt, sound):

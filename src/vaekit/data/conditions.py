@@ -49,17 +49,16 @@ def given_classes(data: Data) -> bool:
     return by_class(data.take(torch.linspace(0, len(data) - 1, min(_TOLD, len(data))).round().long()))
 
 
-def conditions_for(data: Data, n: int, held: str = "test") -> Conditions:
+def conditions_for(data: Data, n: int) -> Conditions:
     """Conditions for n draws: the classes in turn where these are the labels, else those of data in turn.
 
     Args:
-        data: held-out data with conditions.
+        data: test data with conditions.
         n: number of draws.
-        held: what these data are called.
     """
     if not given_classes(data):
         values = data.take(torch.arange(n) % len(data))["c"]
-        return Conditions(values, f"with conditions of {held} data, one after another")
+        return Conditions(values, "with conditions of test data, one after another")
     classes = data.take([0])["c"].shape[1]
     names = data.spec.class_labels(classes)[:n]
     listed = ", ".join(names if len(names) <= _NAMED else [*names[: _NAMED - 2], "...", names[-1]])

@@ -104,11 +104,11 @@ def loaded(
         yield {k: _cast(v[:kept], dtype) for k, v in shown.items()}, total
 
 
-def _cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def _cast(values: Tensor, dtype: torch.dtype) -> Tensor:
     return values.to(dtype) if values.is_floating_point() else values
 
 
-def coordinates(model: Model, batch: Batch, sample: bool = False) -> torch.Tensor:
+def coordinates(model: Model, batch: Batch, sample: bool = False) -> Tensor:
     """All latents side by side, (B, d): posterior means, or one draw each.
 
     Raises:

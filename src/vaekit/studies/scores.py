@@ -124,9 +124,6 @@ SCORES: dict[str, Callable[..., Taken]] = {
 }
 """Name -> function of what was trained, whose keyword arguments are the settings that a file may say."""
 
-LEAVING = ("udr",)
-"""Scores that leave tensors, of which a score of several runs is made; see `vaekit.studies.collected`."""
-
 NEEDS_TRUTH = ("disentanglement",)
 """Scores that ask for data with known factors."""
 

@@ -21,8 +21,9 @@ from vaekit.files import disk_errors, read_json, write_tensors
 from vaekit.randomness import own_stream
 from vaekit.runs import RECORD, Run, build_system, find_recipe, versions
 from vaekit.studies.call import Call
+from vaekit.studies.collected import COLLECTED_SCORES
 from vaekit.studies.data import WORLDS, splits_of, truth_of
-from vaekit.studies.scores import LEAVING, Trained, take
+from vaekit.studies.scores import Trained, take
 from vaekit.studies.store import LEFT, Keep, Record, Store
 from vaekit.trainer import Progress
 
@@ -104,7 +105,7 @@ def _carried_out(call: Call, place: Path, device: str, stop: Stop | None, apart:
     former = run.record.get("scored", {})
     for label, options in call.scores.items():
         begun = time.monotonic()
-        if former.get(label) == options and options["take"] not in LEAVING:
+        if former.get(label) == options and options["take"] not in COLLECTED_SCORES:
             # a run that was kept, and is asked for more scores
             scores |= {k: v for k, v in run.record["scores"].items() if k.startswith(f"{label}/")}
             continue
