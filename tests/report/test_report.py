@@ -96,6 +96,18 @@ def test_every_kind_of_run_has_a_whole_report(kind, make_run, page):
     assert "note" not in {a.get("class") for _, a in found.elements}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_figure_has_its_chapter(kind, make_run, page):
+    run = make_run(kind)
+    rates = {"valid/rates": {"z 1": 0.5, "z 2": 0.001}}
+    course = [row | rates for row in run.metrics()]
+    run.metrics = lambda: course
+    text = written(run)
+    assert "history" in page(text).sections
+    assert "<h2>How it learnt" in text
+    assert "<h2>More" not in text
+
+
 def test_same_run_same_page_and_the_callers_random_numbers_are_left_alone(make_run):
     run = make_run("image")
     before = torch.get_rng_state()

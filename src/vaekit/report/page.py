@@ -14,7 +14,7 @@ from vaekit.report.render import render
 _STRIP = ("elbo", "distortion", "rate", "nll", "bits_per_dim", "active_units", "error")
 
 _CHAPTERS = {
-    "How it learnt": ("curves", "stage"),
+    "How it learnt": ("curves", "history", "stage"),
     "What it makes": ("reconstructions", "samples", "columns", "nearest", "between"),
     "What the latents hold": (
         "traversals", "plane", "map", "classes", "confusion", "factors", "broken", "use", "prior",
