@@ -55,7 +55,12 @@ def served(digits_run):
     It takes seconds to start, so that tests share it; the last of them stops it.
     """
     pytest.importorskip("uvicorn")
-    command = [sys.executable, "-m", "vaekit", "explore", str(digits_run.path), "--port", "0", "--no-browser"]
+    # a shell that starts the tests in the background lets its children ignore SIGINT
+    heeding = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); runpy.run_module"
+    )
+    command = [sys.executable, "-c", f"{heeding}('vaekit', run_name='__main__', alter_sys=True)"]
+    command += ["explore", str(digits_run.path), "--port", "0", "--no-browser"]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield started, started.stdout.readline().strip()
