@@ -45,24 +45,27 @@ class Schedule(Varying, ABC):
 
 
 class Linear(Schedule):
-    """From `start` to `end` in a straight line over `steps` steps, then constant.
+    """`start` for `after` steps, then to `end` in a straight line over `steps` steps, then constant.
 
     >>> Linear(0.0, 2.0, steps=4).at(torch.tensor([0.0, 1.0, 4.0, 9.0])).tolist()
     [0.0, 0.5, 2.0, 2.0]
+    >>> Linear(1.0, 0.0, steps=2, after=3).at(torch.tensor([0.0, 3.0, 4.0, 5.0])).tolist()
+    [1.0, 1.0, 0.5, 0.0]
     """
 
-    def __init__(self, start: float, end: float, steps: int) -> None:
+    def __init__(self, start: float, end: float, steps: int, after: int = 0) -> None:
         super().__init__()
-        if steps < 1:
-            raise ValueError(f"`steps` is {steps}; expected at least 1")
-        self.start, self.end, self.steps = float(start), float(end), steps
+        if steps < 1 or after < 0:
+            raise ValueError(f"got steps {steps} and after {after}; expected at least 1 and at least 0")
+        self.start, self.end, self.steps, self.after = float(start), float(end), steps, after
         # known from the start: a stack of models puts vectors in the place of both ends
         self.rises = start <= end
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""
         low, high = (self.start, self.end) if self.rises else (self.end, self.start)
-        line = torch.add(step * ((self.end - self.start) / self.steps), self.start)
+        gone = step - self.after if self.after else step
+        line = torch.add(gone * ((self.end - self.start) / self.steps), self.start)
         return line.clamp(min=low).clamp(max=high)
 
 

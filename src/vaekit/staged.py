@@ -212,6 +212,8 @@ def _stage_training(
     size = system.batch_size if stage.batch_size is None else stage.batch_size
     if epochs is None:
         named = system if stage.epochs is None else replace(system, epochs=stage.epochs)
+        # a schedule of the stage's own is not cut short by the share that its predecessor was given
+        share = 1.0 if named.scheduled else share
         epochs = max(1, round(share * default_epochs(named, count, size)))
     with arguments_of(f"the stage {stage.name!r}"):
         return replace(settings, epochs=epochs, batch_size=size)

@@ -119,11 +119,11 @@ OTHER = {
     "m1_m2": {
         "latents": 4, "second_latents": 3, "alpha": 0.2, "likelihood": "gaussian",
         "second_likelihood": "gaussian", "architecture": "gated", "hidden": (9,), "second_hidden": (9,),
-        "second_epochs": 70, "learning_rate": 1e-2, "second_learning_rate": 1e-2,
+        "second_epochs": 70, "learning_rate": 1e-2, "second_learning_rate": 1e-2, "second_fall": 20,
     },
     "m2": {
         "latents": 4, "alpha": 0.2, "samples": 2, "likelihood": "gaussian", "architecture": "gated",
-        "hidden": (9,), "learning_rate": 1e-2,
+        "hidden": (9,), "learning_rate": 1e-2, "fall": 1,
     },
     "miwae": {
         "groups": 3, "samples": 2, "gradient": "stl", "latents": 4, "likelihood": "gaussian",

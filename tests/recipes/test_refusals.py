@@ -143,7 +143,9 @@ def test_cvae_needs_a_condition_and_says_where_to_get_one(spec):
     [
         ("m2", {"alpha": -0.1}, "`alpha` is -0.1; expected a finite number at least 0"),
         ("m2", {"samples": 0}, "`samples` is 0"),
+        ("m2", {"fall": -1}, "`fall` is -1; expected at least 0"),
         ("m1_m2", {"second_epochs": 0}, "`second_epochs` is 0"),
+        ("m1_m2", {"second_fall": -1}, "`second_fall` is -1; expected at least 0"),
     ],
 )
 def test_values_beside_labels(name, arguments, message, spec):

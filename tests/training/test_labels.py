@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -187,3 +189,30 @@ def test_digits_with_few_labels_from_the_loader():
     assert system.procedure.players[0].objective.terms["classification"][0] == pytest.approx(0.1 * 1437 / 50)
     everything = recipes.m2(load("digits").spec, **M2)
     assert everything.procedure.players[0].objective.terms["classification"][0] == pytest.approx(0.1)
+
+
+def test_the_rate_of_m2_stays_for_three_fifths_and_then_falls_to_zero(splits):
+    spec = replace(splits.spec, size=1000)
+    system = recipes.m2(spec, **M2, fall=40)
+    (player,) = system.procedure.players
+    steps = torch.tensor([0.0, 24.0, 28.0, 40.0, 99.0])
+    torch.testing.assert_close(player.pace.at(steps), torch.tensor([1.0, 1.0, 0.75, 0.0, 0.0]))
+    assert (system.epochs, system.scheduled) == (8, True)  # of five steps each
+    rates = []
+    for _ in range(41):
+        system.procedure.step([next(iter(splits.train.batches(20, seed=0)))])
+        rates.append(player.optimizer.param_groups[0]["lr"])
+    assert rates[23:26] == pytest.approx([3e-3, 3e-3, 3e-3 * 15 / 16])
+    assert rates[39:] == pytest.approx([3e-3 / 16, 0])
+    constant = recipes.m2(spec, **M2)
+    assert (constant.procedure.players[0].pace, constant.epochs, constant.scheduled) == (None, 100, False)
+
+
+def test_the_rate_of_the_second_stage_falls_to_zero_whatever_the_epochs_of_the_first(splits, tmp_path):
+    options = {name: value for name, value in TWO.items() if name != "second_epochs"}
+    run = vaekit.train(
+        "m1_m2", splits, out=tmp_path / "run", epochs=1, batch_size=40, second_fall=10, **options
+    )
+    stage = run.stage("m2")
+    assert stage.record["training"]["epochs"] == 10  # of one step each
+    assert stage.record["arguments"]["fall"] == 10

@@ -41,9 +41,10 @@ def m1_m2(
     architecture: Architecture = "mlp",
     hidden: tuple[int, ...] | None = None,
     second_hidden: tuple[int, ...] = (500,),
-    second_epochs: int = 100,
+    second_epochs: int | None = None,
     learning_rate: float = 3e-4,
     second_learning_rate: float = 3e-4,
+    second_fall: int = 0,
 ) -> System:
     """Wire M1 and the stage M2.
 
@@ -57,9 +58,10 @@ def m1_m2(
         architecture: of M1.
         hidden: widths of the hidden layers of M1; (600, 600) if nothing is said.
         second_hidden: widths of the hidden layers of M2.
-        second_epochs: of M2, where the user sets none.
+        second_epochs: of M2, where the user sets none; if nothing is said, those of the recipe `m2`.
         learning_rate: of Adam, in M1.
         second_learning_rate: of Adam, in M2.
+        second_fall: `fall` of M2: the step at which its learning rate has come down to zero.
     """
     wiring.labels_of(spec, "m1_m2")
     model = wiring.gaussian_vae(spec, latents, likelihood, architecture, hidden, NETWORKS)
@@ -69,7 +71,9 @@ def m1_m2(
         "likelihood": second_likelihood,
         "hidden": second_hidden,
         "learning_rate": second_learning_rate,
+        "fall": checks.whole("second_fall", second_fall, least=0),
     }
-    stage = Stage("m2", "m2", second, epochs=checks.whole("second_epochs", second_epochs))
+    epochs = None if second_epochs is None else checks.whole("second_epochs", second_epochs)
+    stage = Stage("m2", "m2", second, epochs=epochs)
     player = Player("m1", [model], elbo(), wiring.adam(learning_rate))
     return System(model, Simultaneous(model, [player]), batch_size=100, epochs=50, stages=(stage,))

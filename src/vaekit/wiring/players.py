@@ -87,6 +87,13 @@ def rising(warmup: int) -> Weight:
     return Linear(0.0, 1.0, warmup) if whole("warmup", warmup, least=0) else 1.0
 
 
+def falling(fall: int) -> Schedule | None:
+    """A learning rate that stays for three fifths of so many steps and is zero at their end; None for 0."""
+    if not whole("fall", fall, least=0):
+        return None
+    return Linear(1.0, 0.0, fall - 3 * fall // 5, after=3 * fall // 5)
+
+
 def passes(spec: Spec, batch_size: int, steps: int) -> int:
     """Number of epochs that make at least so many steps."""
     return max(1, math.ceil(steps / math.ceil(spec.size / batch_size)))
