@@ -94,15 +94,23 @@ class Flow(Lean):
     def noise(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """f(x), (*lead, n), and ln|det df/dx|, (*lead), of x, (*lead, *event)."""
         value = value.flatten(-self.event_dims)
-        volume = torch.zeros_like(value[..., 0])
+        volume: Tensor | None = None
         for make in self.maps:
             value, change = make(self.context).call_and_ladj(value)
-            volume = volume + change
-        return value, volume
+            volume = change if volume is None else volume + change
+        return value, torch.zeros_like(value[..., 0]) if volume is None else volume
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
         # a value meets the axes of the condition here, those of a repetition only at the end
-        noise, volume = self.noise(value.expand(torch.broadcast_shapes(value.shape, self._own)))
+        noise, volume = self.noise(_spread(value, self._own))
         density = volume - 0.5 * noise.square().sum(-1) - HALF_LOG_2PI * math.prod(self._event)
-        return density.expand(torch.broadcast_shapes(density.shape, self.batch_shape))
+        return _spread(density, self.batch_shape)
+
+
+def _spread(value: Tensor, shape: torch.Size) -> Tensor:
+    """The value, repeated to broadcast with a shape."""
+    # torch's own question, in Python, takes as long as a small network: it is asked where the answer is open
+    if value.shape[value.dim() - len(shape) :] == shape:
+        return value
+    return value.expand(torch.broadcast_shapes(value.shape, shape))

@@ -53,8 +53,10 @@ class LeaveOneOut(nn.Module):
             raise ValueError(f"got {z.shape[-1]} inputs; expected {self.inputs}")
         rows, lead = fold(z, 1)
         h = rows.expand(self.inputs, *rows.shape)  # (network, row, input)
-        last = len(self.weights) - 1
-        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+        last = len(self.widths)
+        # going through a ParameterList takes as long as a small layer
+        layers = zip(self.weights._parameters.values(), self.biases._parameters.values(), strict=True)
+        for number, (weight, bias) in enumerate(layers):
             h = torch.baddbmm(bias, h, weight if number else weight * self.others)
             if number < last:
                 h = functional.selu(h)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -144,12 +143,17 @@ class Alternating(Procedure):
                 values = self.agree([player], values, manner)
                 if moves:
                     player.move(manner.clip, totals | values)
-                # what terms share of a trace does not outlive a move
-                kept = None if stale else _renewed(trace)
+                kept = None if stale else trace
+                if kept is not None:
+                    _forget(kept)
             totals |= values
         return totals
 
 
-def _renewed(trace: Trace) -> Trace:
-    branches = {name: _renewed(branch) for name, branch in trace.branches.items()}
-    return replace(trace, branches=branches, whole=None if trace.whole is None else _renewed(trace.whole))
+def _forget(trace: Trace) -> None:
+    """What terms share of a trace does not outlive a move."""
+    trace.shared.clear()
+    for branch in trace.branches.values():
+        _forget(branch)
+    if trace.whole is not None:
+        _forget(trace.whole)
