@@ -44,7 +44,7 @@ class Budget:
 
     Args:
         first, second, pixels: (steps, data per step, learning rate of Adam) of each.
-        falls: whether the rates of M2 come down to zero over the last two fifths of its steps.
+        falls: whether the rate of M2 on the latents comes down to zero over the last two fifths of its steps.
     """
 
     first: tuple[int, int, float]
@@ -55,18 +55,18 @@ class Budget:
     def of(self, name: str) -> dict[str, Any]:
         """Arguments of `fit`."""
         steps, batch_size, rate = getattr(self, name)
-        fall = {"fall": steps} if self.falls and name != "first" else {}
+        fall = {"fall": steps} if self.falls and name == "second" else {}
         return {"steps": steps, "batch_size": batch_size, "learning_rate": rate, **fall}
 
     def words(self, name: str) -> str:
         """For the record."""
         steps, batch_size, rate = getattr(self, name)
-        falling = ", which falls to zero from three fifths on" if self.falls and name != "first" else ""
+        falling = ", which falls to zero from three fifths on" if self.falls and name == "second" else ""
         return f"{steps:,} steps of {batch_size}, Adam {rate}{falling}"
 
 
 SMALL = Budget((5000, 100, 1e-3), (4000, 500, 5e-3), (2500, 200, 1e-3), falls=False)
-FULL = Budget((20_000, 100, 1e-3), (60_000, 200, 4e-3), (6000, 200, 2e-3), falls=True)
+FULL = Budget((60_000, 100, 1e-3), (20_000, 200, 4e-3), (2500, 200, 1e-3), falls=True)
 NOTES = {
     False: "The settings were chosen on seed 0 of the labels, from eight short runs: 500 units with 50 "
     "latents, batches of 200 and Adam 1e-3 stood at 17 to 19 % after as many steps. M2 on pixels is far from "
@@ -75,7 +75,9 @@ NOTES = {
     True: "The settings of M2 on the latents were chosen by the validation data of seed 0, from about twenty "
     "runs of 5,000 to 20,000 steps: constant rates end at a plateau (7.7 %); after as many steps, rates of "
     "1e-3 and below, 8e-3, initial weights of 0.001 and 0.02, alpha of 0.02 and 1, and 500 units with 30 "
-    "latents stood behind. M2 on pixels has been trained for a fraction of the paper's steps.",
+    "latents stood behind. A first full run, with 20,000 steps of M1 and "
+    "60,000 of M2, was stopped after set 0: M1+M2 erred on 6.03 %, no less than after 20,000, so that here M1 "
+    "is trained longer; M2 on pixels erred on 41 %, after 6,000 steps of a rate that fell from 2e-3.",
 }
 
 
