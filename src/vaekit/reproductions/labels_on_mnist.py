@@ -75,9 +75,9 @@ NOTES = {
     True: "The settings of M2 on the latents were chosen by the validation data of seed 0, from about twenty "
     "runs of 5,000 to 20,000 steps: constant rates end at a plateau (7.7 %); after as many steps, rates of "
     "1e-3 and below, 8e-3, initial weights of 0.001 and 0.02, alpha of 0.02 and 1, and 500 units with 30 "
-    "latents stood behind. A first full run, with 20,000 steps of M1 and "
-    "60,000 of M2, was stopped after set 0: M1+M2 erred on 6.03 %, no less than after 20,000, so that here M1 "
-    "is trained longer; M2 on pixels erred on 41 %, after 6,000 steps of a rate that fell from 2e-3.",
+    "latents stood behind. A first full run, with 20,000 steps of M1 and 60,000 of M2, was stopped after set "
+    "0: M1+M2 erred on 6.03 %, no less than after 20,000, so that here M1 is trained longer; M2 on pixels "
+    "erred on 41 %, after 6,000 steps of a rate that fell from 2e-3.",
 }
 
 
