@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
@@ -55,8 +55,10 @@ class LeaveOneOut(nn.Module):
         h = rows.expand(self.inputs, *rows.shape)  # (network, row, input)
         last = len(self.widths)
         # going through a ParameterList takes as long as a small layer
-        layers = zip(self.weights._parameters.values(), self.biases._parameters.values(), strict=True)
-        for number, (weight, bias) in enumerate(layers):
+        weights, biases = (
+            cast(Iterable[Tensor], each._parameters.values()) for each in (self.weights, self.biases)
+        )
+        for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             h = torch.baddbmm(bias, h, weight if number else weight * self.others)
             if number < last:
                 h = functional.selu(h)
