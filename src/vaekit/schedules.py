@@ -132,7 +132,7 @@ class Steps(Schedule):
 
     def at(self, step: Tensor) -> Tensor:
         """The value at a step."""
-        return self.values[torch.bucketize(step, self.boundaries, right=True)]
+        return self.values.take(torch.bucketize(step, self.boundaries, right=True))
 
 
 class Stairs(Schedule):
@@ -189,4 +189,4 @@ Weight = float | Varying
 
 def value_of(weight: Weight) -> float | Tensor:
     """The number that a weight is at this step."""
-    return weight() if isinstance(weight, Varying) else weight
+    return weight() if isinstance(weight, nn.Module) else weight  # unlike `Varying`, no abstract class

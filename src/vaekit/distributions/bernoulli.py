@@ -15,7 +15,8 @@ def logit_log_prob(value: Tensor, logits: Tensor, event_dims: int) -> Tensor:
     if value.shape == logits.shape or not cached:
         # Of a product and a softplus, summed apart, torch's compiler would get gradients with strides that
         # no linear layer takes.
-        value, logits = torch.broadcast_tensors(value, logits)
+        if value.shape != logits.shape:
+            value, logits = torch.broadcast_tensors(value, logits)
         loss = functional.binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -sum_event(loss, event_dims)
     # one datum against many draws

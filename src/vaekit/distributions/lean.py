@@ -36,7 +36,7 @@ def sum_event(values: Tensor, event_dims: int) -> Tensor:
     """Sum over the last `event_dims` axes: (*batch, *event) -> (*batch)."""
     if event_dims == 1:
         return values.sum(-1)
-    return values.flatten(-event_dims).sum(-1) if event_dims else values
+    return values.sum(tuple(range(-event_dims, 0))) if event_dims else values
 
 
 def detached(distribution: D) -> D:

@@ -84,6 +84,23 @@ def flat(x: Tensor, event: Event) -> Tensor:
     return x if len(event) == 1 else x.flatten(-len(event))
 
 
+def flattened(given: Sequence[Tensor], events: tuple[Event, ...]) -> list[Tensor]:
+    """The tensors of a call, their event axes merged: (*lead_i, prod(event_i)) each.
+
+    Raises:
+        ValueError: as `check_call`.
+    """
+    parts = []
+    for x, event in zip(given, events, strict=False):
+        axes = len(event)
+        if x.shape[-axes:] != event:
+            break
+        parts.append(x if axes == 1 else x.flatten(-axes))
+    if not len(parts) == len(given) == len(events):
+        check_call(given, events)  # says what differs
+    return parts
+
+
 def shaped(x: Tensor, event: Event) -> Tensor:
     """Split the last axis into the event axes: (*lead, prod(event)) -> (*lead, *event)."""
     return x if len(event) == 1 else x.reshape(x.shape[:-1] + event)

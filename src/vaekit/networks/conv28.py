@@ -9,7 +9,17 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from vaekit.networks.axes import check_call, checked_events, checked_image, flat, fold, joined, shaped, unfold
+from vaekit.networks.axes import (
+    check_call,
+    checked_events,
+    checked_image,
+    flat,
+    flattened,
+    fold,
+    joined,
+    shaped,
+    unfold,
+)
 from vaekit.networks.initialise import glorot_
 
 
@@ -89,8 +99,7 @@ class Conv28Decoder(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map (*lead_i, *inputs[i]) to (*lead, *output)."""
-        check_call(inputs, self.inputs)
-        parts = [flat(x, event) for x, event in zip(inputs, self.inputs, strict=True)]
+        parts = flattened(inputs, self.inputs)
         dense = torch.relu(self.dense(torch.relu(joined(self.first, parts))))
         features, lead = fold(shaped(dense, (64, 7, 7)), 3)
         images = torch.relu(self.convolution(features))

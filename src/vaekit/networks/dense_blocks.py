@@ -15,7 +15,17 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from vaekit.networks.axes import check_call, checked_events, checked_image, flat, fold, joined, shaped, unfold
+from vaekit.networks.axes import (
+    check_call,
+    checked_events,
+    checked_image,
+    flat,
+    flattened,
+    fold,
+    joined,
+    shaped,
+    unfold,
+)
 from vaekit.networks.batch_norm import BatchNorm
 
 SIDES = (17, 33, 65)
@@ -151,8 +161,7 @@ class DenseBlockDecoder(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map (*lead_i, *inputs[i]) to (*lead, *output)."""
-        check_call(inputs, self.inputs)
-        parts = [flat(x, event) for x, event in zip(inputs, self.inputs, strict=True)]
+        parts = flattened(inputs, self.inputs)
         dense = self.dense(torch.relu(joined(self.first, parts)))
         features, lead = fold(shaped(dense, self.features), 3)
         return unfold(self.output_layer(self.convolutions(features)), lead)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import prod
 from typing import cast, final
@@ -10,7 +10,7 @@ from typing import cast, final
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vaekit.networks.axes import check_call, checked_events, checked_widths, flat, joined, shaped
+from vaekit.networks.axes import checked_events, checked_widths, flattened, joined, shaped
 from vaekit.networks.initialise import he_
 
 
@@ -52,10 +52,9 @@ class GatedMLP(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map (*lead_i, *inputs[i]) to (*lead, *output)."""
-        check_call(inputs, self.inputs)
-        parts = [flat(x, event) for x, event in zip(inputs, self.inputs, strict=True)]
-        for layer in self.hidden:
-            parts = [functional.glu(joined(cast(nn.Linear, layer), parts))]
+        parts = flattened(inputs, self.inputs)
+        for layer in cast(Iterable[nn.Linear], self.hidden):
+            parts = [functional.glu(joined(layer, parts))]
         return shaped(joined(self.output_layer, parts), self.output)
 
     def extra_repr(self) -> str:

@@ -15,7 +15,17 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from vaekit.networks.axes import check_call, checked_events, checked_image, flat, fold, joined, shaped, unfold
+from vaekit.networks.axes import (
+    check_call,
+    checked_events,
+    checked_image,
+    flat,
+    flattened,
+    fold,
+    joined,
+    shaped,
+    unfold,
+)
 from vaekit.networks.batch_norm import BatchNorm
 
 SIZES = (32, 64)
@@ -111,8 +121,7 @@ class LarsenDecoder(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map (*lead_i, *inputs[i]) to (*lead, *output)."""
-        check_call(inputs, self.inputs)
-        parts = [flat(x, event) for x, event in zip(inputs, self.inputs, strict=True)]
+        parts = flattened(inputs, self.inputs)
         dense, lead = fold(joined(self.dense, parts), 1)
         features = shaped(torch.relu(self.normal(dense)), self.start)
         return unfold(self.output_layer(self.convolutions(features)), lead)

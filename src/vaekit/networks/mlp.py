@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 from math import prod
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vaekit.networks.axes import check_call, checked_events, checked_widths, flat, joined, shaped
+from vaekit.networks.axes import checked_events, checked_widths, flattened, joined, shaped
 from vaekit.networks.initialise import glorot_
 
 Activation = Literal[
@@ -29,6 +29,15 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
+def relu(x: Tensor) -> Tensor:
+    """max(x, 0), in the place of what an affine map has just made, and does not need again.
+
+    With more than one leading axis that is a view of the product: what is changed in the place of a view,
+    autograd copies as a whole on its way back.
+    """
+    return torch.relu_(x) if x.dim() == 2 or not torch.is_grad_enabled() else torch.relu(x)
+
+
 def tanh(x: Tensor) -> Tensor:
     """tanh(x), as 2 sigmoid(2x) - 1 where nothing is differentiated on a CPU.
 
@@ -41,7 +50,7 @@ def tanh(x: Tensor) -> Tensor:
 
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu_,  # in the place of what an affine map has just made, and does not need again
+    "relu": relu,
     "tanh": tanh,
     "elu": functional.elu,
     "gelu": functional.gelu,
@@ -103,10 +112,9 @@ class MLP(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map (*lead_i, *inputs[i]) to (*lead, *output)."""
-        check_call(inputs, self.inputs)
-        parts = [flat(x, event) for x, event in zip(inputs, self.inputs, strict=True)]
-        for layer in self.hidden:
-            parts = [self._activate(joined(cast(nn.Linear, layer), parts))]
+        parts = flattened(inputs, self.inputs)
+        for layer in cast(Iterable[nn.Linear], self.hidden):
+            parts = [self._activate(joined(layer, parts))]
         return shaped(joined(self.output_layer, parts), self.output)
 
     def extra_repr(self) -> str:

@@ -17,7 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vaekit.networks.axes import check_call, checked_events, checked_image, flat, fold, joined, shaped, unfold
+from vaekit.networks.axes import (
+    check_call,
+    checked_events,
+    checked_image,
+    flat,
+    flattened,
+    fold,
+    joined,
+    shaped,
+    unfold,
+)
 
 SIZES = (32, 64, 128)
 """Side lengths in pixels that the residual pair takes."""
@@ -158,8 +168,7 @@ class ResidualDecoder(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map (*lead_i, *inputs[i]) to (*lead, *output)."""
-        check_call(inputs, self.inputs)
-        parts = [flat(x, event) for x, event in zip(inputs, self.inputs, strict=True)]
+        parts = flattened(inputs, self.inputs)
         features, lead = fold(shaped(joined(self.first, parts), self.features), 3)
         return unfold(self.output_layer(self.convolutions(features)), lead)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import prod
 from typing import cast, final
@@ -10,7 +10,7 @@ from typing import cast, final
 import torch
 from torch import Tensor, nn
 
-from vaekit.networks.axes import check_call, checked_events, checked_widths, flat, joined, shaped
+from vaekit.networks.axes import checked_events, checked_widths, flattened, joined, shaped
 
 
 @final
@@ -50,11 +50,10 @@ class SkipMLP(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map (*lead_i, *inputs[i]) to (*lead, *output)."""
-        check_call(inputs, self.inputs)
-        first = [flat(x, event) for x, event in zip(inputs, self.inputs, strict=True)]
+        first = flattened(inputs, self.inputs)
         parts = first
-        for layer in self.hidden:
-            parts = [torch.relu(joined(cast(nn.Linear, layer), parts))]
+        for layer in cast(Iterable[nn.Linear], self.hidden):
+            parts = [torch.relu(joined(layer, parts))]
         if self.hidden:
             parts = [*parts, *first]
         return shaped(joined(self.output_layer, parts), self.output)

@@ -18,6 +18,8 @@ from vaekit.trace import Batch, Trace
 
 def _shares(batches: Sequence[Batch]) -> list[float]:
     """Of each piece in the whole batch; pieces that are parts, of one process, add up to its share."""
+    if len(batches) == 1 and not isinstance(batches[0], Part):
+        return [1.0]
     sizes = [batch.count if isinstance(batch, Part) else len(batch["x"]) for batch in batches]
     total = sum(batch.total if isinstance(batch, Part) else len(batch["x"]) for batch in batches)
     return [size / total for size in sizes]
@@ -140,10 +142,11 @@ class Alternating(Procedure):
                     else:
                         trace = kept
                     _add(values, self._judge([player], [player] if moves else [], trace, share, False))
+                kept = None if stale else trace
+                del trace  # as above: what nobody looks at again goes back before the move
                 values = self.agree([player], values, manner)
                 if moves:
                     player.move(manner.clip, totals | values)
-                kept = None if stale else trace
                 if kept is not None:
                     _forget(kept)
             totals |= values

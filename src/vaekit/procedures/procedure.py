@@ -118,7 +118,8 @@ class Procedure(ABC):
         values = self._play(batches, manner)
         if manner.team is not None:
             manner.team.total(self._statistics())
-        self.conclude(values)
+        if self.concludes:
+            self.conclude(values)
         return values
 
     @property
@@ -174,9 +175,11 @@ class Procedure(ABC):
         keep: bool,
     ) -> dict[str, Tensor]:
         """The objective that some players share: its gradient for those who move, its values for all."""
-        with nullcontext() if moving else torch.no_grad():
+        if not moving:
+            with torch.no_grad():
+                total, values = self.judged(players[0], trace)
+        else:
             total, values = self.judged(players[0], trace)
-        if moving:
             loss = total if share == 1 else total * share
             inputs = None if self._whole else [p for player in moving for p in player.parameters]
             loss.backward(inputs=inputs, retain_graph=keep)

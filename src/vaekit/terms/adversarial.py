@@ -120,8 +120,8 @@ class Discrimination(nn.Module):
 
     def forward(self, trace: Trace) -> Tensor:
         """(batch,)."""
-        both = torch.stack([self.real(trace), self.fake(trace)])  # one pass for both
-        real, fake = log_odds(self.critic, both)
+        both = torch.cat([self.real(trace), self.fake(trace)], trace.axes.index("batch"))  # one pass for both
+        real, fake = log_odds(self.critic, both).chunk(2, -1)
         return per_datum(0.5 * (softplus(-real) + softplus(fake)), trace)
 
 
