@@ -9,22 +9,30 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from benchmarks.cases import Case
-from benchmarks.minimal import HALF_LOG_2PI, Batch, Map, Step, divergence, draw, ends, one_player
+from benchmarks.minimal import HALF_LOG_2PI, Batch, Losses, Map, Step, adam, divergence, draw, ends
 from vaekit.system import System
 
 
 def calibrated(system: System, encode: Map, decode: Map) -> Step:
-    """One learned standard deviation; the learning rate stays in these few steps."""
+    """One learned standard deviation; the learning rate is halved every so many steps."""
     head: Any = system.model.likelihood.head
+    pace: Any = system.procedure.players[0].pace
+    optimizer = adam(system, list(system.model.parameters()))
+    halves = torch.optim.lr_scheduler.StepLR(optimizer, int(pace.boundaries[0]), 0.5)
 
-    def loss(batch: Batch) -> Tensor:
+    def step(batch: Batch) -> Losses:
+        optimizer.zero_grad()
         x = batch["x"].flatten(1)
         z, mean, log_std = draw(encode(batch["x"]))
         sigma = -6 + softplus(head + 6)
         squares = (x - decode(z)).square().sum() * (-2 * sigma).exp() / len(x)
-        return 0.5 * squares + x.shape[1] * (sigma + HALF_LOG_2PI) + divergence(mean, log_std)
+        value = 0.5 * squares + x.shape[1] * (sigma + HALF_LOG_2PI) + divergence(mean, log_std)
+        value.backward()
+        optimizer.step()
+        halves.step()
+        return (value.detach(),)
 
-    return one_player(system, loss)
+    return step
 
 
 def two_stage_vae(system: System) -> Step:

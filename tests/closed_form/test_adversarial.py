@@ -143,6 +143,20 @@ def test_cross_entropies_by_hand():
     torch.testing.assert_close(DensityRatio(Linear())(trace), logits[:, 0] - logits[:, 1])
 
 
+def test_cross_entropy_of_pictures_with_several_draws_of_each():
+    """(sample, batch, height, width): the critic sees every picture, a datum has the mean over its draws."""
+    real, fake = noise(2 * 5 * 3, 4).reshape(2, 5, 3, 4), noise(2 * 5 * 3, 4, seed=4).reshape(2, 5, 3, 4)
+
+    class Sum(nn.Module):
+        def forward(self, seen):
+            return seen.sum((-2, -1)).unsqueeze(-1)
+
+    term = Discrimination(Sum(), real=lambda trace: real, fake=lambda trace: fake)
+    found = term(trace_of(torch.zeros(2, 5, 1), "sample", "batch"))
+    each = 0.5 * (functional.softplus(-real.sum((-2, -1))) + functional.softplus(fake.sum((-2, -1))))
+    torch.testing.assert_close(found, each.mean(0))
+
+
 @pytest.mark.parametrize("rows", [2, 7, 8])
 def test_permutation_test_by_hand(rows):
     """The first half as it is, the second with its dimensions permuted."""

@@ -208,6 +208,18 @@ def test_a_flat_input_is_not_touched_on_its_way_to_the_layers() -> None:
     assert seen[1] is result
 
 
+@pytest.mark.parametrize("lead", [(6,), (2, 6)])
+def test_what_a_rectifier_does_in_place_copies_nothing_on_the_way_back(lead: tuple[int, ...]) -> None:
+    """Behind a change in the place of a view autograd puts a copy of the whole: CopySlices."""
+    x = torch.randn(*lead, 4)
+    nodes = [MLP([(4,)], (3,), hidden=(8, 8))(x).grad_fn]
+    for node in nodes:
+        nodes += [parent for parent, _ in node.next_functions if parent is not None]
+    names = {node.name() for node in nodes}
+    assert "ReluBackward0" in names
+    assert "CopySlices" not in names
+
+
 @pytest.mark.parametrize(
     ("kind", "event"),
     [(StudyDecoder, 64), (Conv28Decoder, 28), (ResidualDecoder, 32), (ResidualDecoder, 128)],

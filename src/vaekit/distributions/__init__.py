@@ -5,7 +5,7 @@ from vaekit.distributions.bernoulli import Bernoulli, ContinuousBernoulli
 from vaekit.distributions.codes import Discrete, Quantised, UniformCodes
 from vaekit.distributions.covariance import CholeskyNormal, LowRankNormal, RankOnePrecisionNormal
 from vaekit.distributions.flow import Flow
-from vaekit.distributions.lean import Lean, detached, sum_event
+from vaekit.distributions.lean import Lean, detached, squared_distance, sum_event
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.neighbourhood import Neighbourhood
 from vaekit.distributions.normal import (
@@ -55,5 +55,6 @@ __all__ = [
     "kl_between",
     "kl_per_dimension",
     "product",
+    "squared_distance",
     "sum_event",
 ]

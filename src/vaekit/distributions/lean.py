@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Transform
+from torch.nn import functional
 
 from vaekit.errors import UnsupportedError
 
@@ -37,6 +38,17 @@ def sum_event(values: Tensor, event_dims: int) -> Tensor:
     if event_dims == 1:
         return values.sum(-1)
     return values.sum(tuple(range(-event_dims, 0))) if event_dims else values
+
+
+def squared_distance(a: Tensor, b: Tensor, event_dims: int) -> Tensor:
+    """|a - b|^2, summed over the last `event_dims` axes: (*batch, *event) -> (*batch).
+
+    torch's squared error goes through tensors of equal shapes once, and once on the way back: half the time
+    of a difference and its square.
+    """
+    same = a.shape == b.shape
+    squares = functional.mse_loss(a, b, reduction="none") if same else (a - b).square()
+    return sum_event(squares, event_dims)
 
 
 def detached(distribution: D) -> D:

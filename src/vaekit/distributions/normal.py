@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import register_kl
 from torch.nn import functional
 
-from vaekit.distributions.lean import Lean, SampleShape, Symmetric, sum_event
+from vaekit.distributions.lean import Lean, SampleShape, Symmetric, squared_distance, sum_event
 from vaekit.errors import UnsupportedError
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
@@ -54,7 +54,7 @@ class DiagonalNormal(Symmetric):
         elif self.log_std.dim():
             squares = sum_event(((value - self.loc) * (-self.log_std).exp()).square(), self.event_dims)
         else:  # one scale for all: it multiplies sums, not every element
-            squares = sum_event((value - self.loc).square(), self.event_dims) * (-2 * self.log_std).exp()
+            squares = squared_distance(value, self.loc, self.event_dims) * (-2 * self.log_std).exp()
         return -0.5 * squares - self._log_scale - HALF_LOG_2PI * self.event_shape.numel()
 
     @property

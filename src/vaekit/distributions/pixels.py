@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vaekit.distributions.lean import Lean, SampleShape, Symmetric, sum_event
+from vaekit.distributions.lean import Lean, SampleShape, Symmetric, squared_distance, sum_event
 from vaekit.distributions.normal import HALF_LOG_2PI
 from vaekit.pooling import pooled_mean
 
@@ -230,7 +230,7 @@ class PooledNormal(Symmetric):
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
         size = self.event_shape.numel()
-        squares = sum_event((value - self.loc).square(), self.event_dims)
+        squares = squared_distance(value, self.loc, self.event_dims)
         self.fitted = (pooled_mean(squares.detach(), tuple(range(squares.dim()))) / size).clamp_min(1e-12)
         logarithm = 0.5 * self.fitted.log() + HALF_LOG_2PI
         return -0.5 / self.fitted * squares - size * logarithm

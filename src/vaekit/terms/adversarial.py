@@ -63,7 +63,8 @@ def log_odds(critic: nn.Module, seen: Tensor) -> Tensor:
         raise UnsupportedError(
             f"the critic has {output.shape[-1]} outputs; expected 1, the log-odds, or 2 logits: real and fake"
         )
-    return output[..., 0] - output[..., 1]
+    real, fake = output.unbind(-1)
+    return real - fake
 
 
 class DensityRatio:
@@ -166,4 +167,4 @@ def permute_dimensions(z: Tensor) -> Tensor:
     independent of each other, the same for all leading axes, and drawn from torch's global generator.
     """
     order = torch.rand(z.shape[-2:], dtype=z.dtype, device=z.device).argsort(-2)
-    return z.take_along_dim(order.expand(z.shape), -2)
+    return z.gather(-2, order.expand(z.shape))

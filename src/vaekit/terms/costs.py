@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vaekit.checks import number, whole
+from vaekit.distributions import squared_distance, sum_event
 from vaekit.errors import UnsupportedError
 from vaekit.terms.parts import per_datum
 from vaekit.trace import Trace
@@ -22,7 +23,7 @@ class SquaredError:
 
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
-        return _squares(trace, lambda error: error)
+        return _summed(trace, squared_distance)
 
 
 class BlurredError(nn.Module):
@@ -55,15 +56,17 @@ class BlurredError(nn.Module):
 
     def forward(self, trace: Trace) -> Tensor:
         """(batch,); the event is a picture, (channels, height, width)."""
-        return _squares(trace, self._seen)
+        return _summed(trace, self._distance)
 
-    def _seen(self, error: Tensor) -> Tensor:
+    def _distance(self, x: Tensor, mean: Tensor, event_dims: int) -> Tensor:
+        error = x - mean
         if error.dim() < 4:
             raise UnsupportedError(
                 f"data of shape {tuple(error.shape[1:])} are no picture, (channels, height, width), so there "
                 "is nothing to blur: use SquaredError"
             )
-        return box_blur(error if self.shares is None else error * self.shares, self.radius)
+        seen = box_blur(error if self.shares is None else error * self.shares, self.radius)
+        return sum_event(seen.square(), event_dims)
 
     def extra_repr(self) -> str:
         """What the buffer does not show."""
@@ -92,13 +95,11 @@ def box_blur(pictures: Tensor, radius: int) -> Tensor:
     return (sums[..., box:, :] - sums[..., :height, :]) / box**2
 
 
-def _squares(trace: Trace, seen: Callable[[Tensor], Tensor]) -> Tensor:
-    """Squares of what is seen of the error of a reconstruction, summed over elements, (batch,)."""
+def _summed(trace: Trace, distance: Callable[[Tensor, Tensor, int], Tensor]) -> Tensor:
+    """Distances of observed variables from their means, (batch,); told the number of event axes."""
     total: Tensor | None = None
     for observed in trace.observed.values():
-        squares = seen(observed.value - observed.p.mean).square()
-        event = len(observed.p.event_shape)
-        value = squares.flatten(-event).sum(-1) if event else squares
+        value = distance(observed.value, observed.p.mean, len(observed.p.event_shape))
         total = value if total is None else total + value
     if total is None:
         raise UnsupportedError("the trace has no observed variable, so there is nothing to reconstruct")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vaekit.distributions import squared_distance
 from vaekit.errors import UnsupportedError
 from vaekit.networks.critics import Sight
 from vaekit.pooling import pooled, pooled_mean
@@ -162,7 +163,7 @@ class FeatureError(_Seen):
     def __call__(self, trace: Trace) -> Tensor:
         """(batch,)."""
         seen = self.look(trace)
-        return 0.5 * (seen["data"].features - seen["rebuilt"].features).square().sum(-1)
+        return 0.5 * squared_distance(seen["data"].features, seen["rebuilt"].features, 1)
 
 
 class LabelError(_Seen):

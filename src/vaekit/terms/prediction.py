@@ -11,6 +11,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from vaekit.distributions import squared_distance
 from vaekit.terms.adversarial import View, codes
 from vaekit.terms.parts import per_datum
 from vaekit.trace import Trace
@@ -31,7 +32,7 @@ class PredictionError(nn.Module):
     def forward(self, trace: Trace) -> Tensor:
         """(batch,)."""
         z = self.view(trace)
-        return per_datum(0.5 * (z - self.regressors(z)).square().sum(-1), trace)
+        return per_datum(0.5 * squared_distance(z, self.regressors(z), 1), trace)
 
 
 class Predictability:

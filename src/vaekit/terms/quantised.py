@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vaekit.distributions import Quantised, sum_event
+from vaekit.distributions import Quantised, squared_distance
 from vaekit.errors import UnsupportedError
 from vaekit.terms.parts import per_datum
 from vaekit.trace import Trace
@@ -51,7 +51,7 @@ def quantised(trace: Trace) -> list[Quantised]:
 def _summed(trace: Trace, pairs: list[tuple[Tensor, Tensor, Quantised]]) -> Tensor:
     total: Tensor | None = None
     for vectors, codes, q in pairs:
-        value = per_datum(sum_event((vectors - codes).square(), q.event_dims), trace)
+        value = per_datum(squared_distance(vectors, codes, q.event_dims), trace)
         total = value if total is None else total + value
     assert total is not None  # `quantised` refuses a trace without any
     return total
