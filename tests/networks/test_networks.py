@@ -216,8 +216,8 @@ def test_what_a_rectifier_does_in_place_copies_nothing_on_the_way_back(lead: tup
     for node in nodes:
         nodes += [parent for parent, _ in node.next_functions if parent is not None]
     names = {node.name() for node in nodes}
-    assert "ReluBackward0" in names
-    assert "CopySlices" not in names
+    assert any("Relu" in name for name in names)
+    assert not any("CopySlices" in name for name in names)
 
 
 @pytest.mark.parametrize(
