@@ -99,7 +99,7 @@ class Objective(nn.Module):
             values[name] = mean.detach()
             factor = value_of(weight)
             if isinstance(factor, Tensor):
-                mean = (factor * mean).to(mean.dtype)  # a schedule counts in float64
+                mean = factor.to(mean.dtype) * mean  # a schedule counts in float64
             elif factor != 1:
                 mean = factor * mean
             total = mean if total is None else total + mean

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vaekit.checks import whole
 from vaekit.objective import Objective
+from vaekit.procedures.advance import advance
 from vaekit.schedules import Schedule
 
 MakeOptimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -93,7 +94,7 @@ class Player:
         if clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, clip)
         if self.guard is None:
-            self.optimizer.step()
+            advance(self.optimizer)
         else:
             self._step_if(self.guard(values))
         for parameter in self.parameters:  # as the optimiser's `zero_grad` would, without its bookkeeping
@@ -102,7 +103,7 @@ class Player:
     @torch.no_grad()
     def _step_if(self, moves: Tensor) -> None:
         before = {id(value): value.detach().clone() for value in self._state()}
-        self.optimizer.step()
+        advance(self.optimizer)
         for value in self._state():
             if value.device == moves.device:
                 former = before.get(id(value))

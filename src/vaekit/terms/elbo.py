@@ -79,7 +79,10 @@ class Capacity(nn.Module):
     def forward(self, trace: Trace) -> Tensor:
         """()."""
         mean = self.rate(trace).mean()
-        return (mean - value_of(self.capacity)).abs().to(mean.dtype)  # a schedule counts in float64
+        capacity = value_of(self.capacity)
+        if isinstance(capacity, Tensor):
+            capacity = capacity.to(mean.dtype)  # a schedule counts in float64
+        return (mean - capacity).abs()
 
 
 class On(nn.Module):
