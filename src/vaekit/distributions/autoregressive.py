@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from vaekit.distributions.lean import Lean, SampleShape, sum_event
 
@@ -59,9 +60,12 @@ class Autoregressive(Lean):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*sample, *batch), nats."""
-        table = self.logits(value).log_softmax(-1)
-        picked = table.gather(-1, value.long().unsqueeze(-1)).squeeze(-1)
-        found = sum_event(picked, self.event_dims)
+        logits = self.logits(value)
+        # classes behind the one leading axis, where convolutions left them: one pass there and one back
+        classes = logits.reshape(-1, *logits.shape[-self.event_dims - 1 :]).movedim(-1, 1)
+        codes = value.long().reshape(-1, *self.event)
+        cost = functional.cross_entropy(classes, codes, reduction="none").reshape(logits.shape[:-1])
+        found = -sum_event(cost, self.event_dims)
         return found if self.repeated is None else found.expand(self.repeated)
 
     @torch.no_grad()
